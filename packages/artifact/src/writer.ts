@@ -1,0 +1,149 @@
+import { TenonError } from '@tenon/plugin';
+import { checkManifest } from './check-manifest.ts';
+import { sha256, toHex } from './digest.ts';
+import { align, alignment, chunksOf, defaultChunkBytes, encodeHeader, hashBytesPerChunk, headerBytes } from './format.ts';
+import { hash64 } from './hash.ts';
+import type { ManifestBody, SectionInfo } from './manifest.ts';
+
+/** Takes the file piece by piece, not in order: the header comes last. Pieces never overlap and leave no gaps. */
+export interface ArtifactSink {
+  write(offset: number, bytes: Uint8Array): void | Promise<void>;
+}
+
+/** Bytes at hand, or exactly `bytes` bytes made piece by piece while the file is written. */
+export type SectionContent =
+  | Uint8Array
+  | { readonly bytes: number; chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (written: number, total: number) => void;
+}
+
+export interface WrittenArtifact {
+  readonly bytes: number;
+  /** SHA-256 identity of the artifact, in hex. */
+  readonly digest: string;
+}
+
+/**
+ * Collects sections, then writes them in the order in which they were added. The same sections and manifest give the
+ * same bytes.
+ */
+export class ArtifactWriter {
+  readonly #sections: { readonly info: SectionInfo; readonly content: SectionContent }[] = [];
+  readonly #chunkBytes: number;
+  #end = 0;
+
+  /** `chunkBytes`: bytes under one hash, a multiple of 64. */
+  constructor(options: { readonly chunkBytes?: number } = {}) {
+    this.#chunkBytes = options.chunkBytes ?? defaultChunkBytes;
+    if (!Number.isInteger(this.#chunkBytes) || this.#chunkBytes < alignment || this.#chunkBytes % alignment !== 0 || this.#chunkBytes > 2 ** 30) {
+      throw new TenonError({ code: 'artifact/chunk-size', message: `chunks of ${this.#chunkBytes} bytes: must be a multiple of ${alignment} up to 1 GiB` });
+    }
+  }
+
+  /** Adds a section under a name that is unique in the file. */
+  addSection(name: string, kind: SectionInfo['kind'], content: SectionContent): void {
+    if (this.#sections.some((section) => section.info.name === name)) {
+      throw new TenonError({ code: 'artifact/duplicate-section', message: `there are two sections named '${name}'` });
+    }
+    const bytes = ArrayBuffer.isView(content) ? content.byteLength : content.bytes;
+    this.#sections.push({ info: { name, kind, offset: this.#end, bytes }, content });
+    this.#end = align(this.#end + bytes);
+  }
+
+  async write(body: ManifestBody, sink: ArtifactSink, options: WriteOptions = {}): Promise<WrittenArtifact> {
+    const layout = this.#layout(body);
+    const hashes = new Uint8Array(align(layout.hashesBytes));
+    const hashView = new DataView(hashes.buffer);
+    let chunk = 0;
+    let written = layout.dataOffset;
+    for (const { info, content } of this.#sections) {
+      const pieces = ArrayBuffer.isView(content) ? [content] : content.chunks();
+      let expected = align(info.bytes);
+      for await (const bytes of rechunk(pieces, info, this.#chunkBytes)) {
+        options.signal?.throwIfAborted();
+        hashView.setBigUint64(8 * chunk, hash64(bytes), true);
+        const [digest] = await Promise.all([sha256(bytes), sink.write(written, bytes)]);
+        hashes.set(digest, 8 * layout.chunks + 32 * chunk);
+        chunk++;
+        written += bytes.length;
+        expected -= bytes.length;
+        options.onProgress?.(written, layout.fileBytes);
+      }
+      if (expected !== 0) throw wrongSize(info);
+    }
+    const described = new Uint8Array(layout.manifest.length + hashes.length);
+    described.set(layout.manifest);
+    described.set(hashes, layout.manifest.length);
+    const digest = await sha256(described);
+    await sink.write(headerBytes, described);
+    await sink.write(0, encodeHeader({
+      fileBytes: layout.fileBytes,
+      manifestOffset: headerBytes,
+      manifestBytes: layout.manifestBytes,
+      hashesOffset: headerBytes + layout.manifest.length,
+      hashesBytes: layout.hashesBytes,
+      chunkBytes: this.#chunkBytes,
+      manifestHash: hash64(layout.manifest),
+      hashesHash: hash64(hashes),
+      digest,
+    }));
+    return { bytes: layout.fileBytes, digest: toHex(digest) };
+  }
+
+  /** The whole file in memory. */
+  async toBytes(body: ManifestBody, options: WriteOptions = {}): Promise<Uint8Array> {
+    const file = new Uint8Array(this.#layout(body).fileBytes);
+    await this.write(body, { write: (offset, bytes) => file.set(bytes, offset) }, options);
+    return file;
+  }
+
+  #layout(body: ManifestBody) {
+    const manifest = { ...body, sections: this.#sections.map((section) => section.info) };
+    checkManifest(manifest);
+    const text = new TextEncoder().encode(JSON.stringify(manifest));
+    const padded = new Uint8Array(align(text.length));
+    padded.set(text);
+    let chunks = 0;
+    for (const { info } of this.#sections) chunks += chunksOf(info.bytes, this.#chunkBytes);
+    const hashesBytes = chunks * hashBytesPerChunk;
+    const dataOffset = headerBytes + padded.length + align(hashesBytes);
+    return { manifest: padded, manifestBytes: text.length, chunks, hashesBytes, dataOffset, fileBytes: dataOffset + this.#end };
+  }
+}
+
+/** The pieces of a section as chunks of equal size, the last one padded to the alignment. */
+async function* rechunk(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, info: SectionInfo, chunkBytes: number): AsyncGenerator<Uint8Array> {
+  let pending: Uint8Array | null = null;
+  let filled = 0;
+  let received = 0;
+  for await (const piece of pieces) {
+    received += piece.length;
+    if (received > info.bytes) throw wrongSize(info);
+    let at = 0;
+    while (at < piece.length) {
+      if (pending === null && piece.length - at >= chunkBytes) {
+        yield piece.subarray(at, at + chunkBytes); // whole chunks pass through uncopied
+        at += chunkBytes;
+        continue;
+      }
+      pending ??= new Uint8Array(chunkBytes);
+      const taken = Math.min(chunkBytes - filled, piece.length - at);
+      pending.set(piece.subarray(at, at + taken), filled);
+      filled += taken;
+      at += taken;
+      if (filled === chunkBytes) {
+        yield pending;
+        pending = null;
+        filled = 0;
+      }
+    }
+  }
+  if (received !== info.bytes) throw wrongSize(info);
+  if (pending !== null) yield pending.subarray(0, align(filled));
+}
+
+const wrongSize = (info: SectionInfo): TenonError =>
+  new TenonError({ code: 'artifact/section-size', message: `section '${info.name}' was declared with ${info.bytes} bytes, but its content is of another size` });

@@ -1,0 +1,1 @@
+export { validateConfig, nearest } from './config.ts';

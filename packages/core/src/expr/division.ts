@@ -1,0 +1,159 @@
+import type { Expr, Scope } from '@tenon/plugin';
+import type { Exprs } from './exprs.ts';
+import { floordivInts, gcd, modInts, type Int } from './integers.ts';
+import { addPolynomials, divideFactors, type Polynomial, type Term } from './polynomial.ts';
+
+const noScope: Scope = new Map();
+
+/**
+ * Splits `p = q · divisor + r`, moving every term that the divisor divides for sure into q. The divisor must be a
+ * single monomial `c · Π factors` with c > 0; null otherwise.
+ */
+function split(p: Polynomial, divisor: Polynomial): { quotient: Polynomial; rest: Polynomial } | null {
+  const monomial = asMonomial(divisor);
+  if (monomial === null) return null;
+  const c = monomial.coefficient;
+  const quotient: Term[] = [];
+  const rest: Term[] = [];
+  for (const term of p.terms) {
+    const left = divideFactors(term.factors, monomial.factors);
+    if (left !== null && left.length > 0 && modInts(term.coefficient, c) == 0) {
+      quotient.push({ coefficient: floordivInts(term.coefficient, c), factors: left });
+    } else rest.push(term);
+  }
+  // A term that is an exact multiple of the whole divisor leaves a plain integer.
+  let constant: Int = 0;
+  const remaining: Term[] = [];
+  for (const term of rest) {
+    const left = divideFactors(term.factors, monomial.factors);
+    if (left !== null && left.length === 0 && monomial.factors.length > 0) {
+      const whole = floordivInts(term.coefficient, c);
+      constant = addInt(constant, whole);
+      const over = modInts(term.coefficient, c);
+      if (over != 0) remaining.push({ coefficient: over, factors: term.factors });
+    } else remaining.push(term);
+  }
+  let restConstant: Int = p.constant;
+  if (monomial.factors.length === 0) {
+    constant = addInt(constant, floordivInts(p.constant, c));
+    restConstant = modInts(p.constant, c);
+  }
+  return { quotient: { terms: quotient, constant }, rest: { terms: remaining, constant: restConstant } };
+}
+
+const addInt = (a: Int, b: Int): Int => (typeof a === 'number' && typeof b === 'number' ? a + b : BigInt(a) + BigInt(b));
+
+function asMonomial(p: Polynomial): Term | null {
+  if (p.terms.length === 0) return p.constant > 0 ? { coefficient: p.constant, factors: [] } : null;
+  if (p.terms.length > 1 || p.constant != 0) return null;
+  const term = p.terms[0]!;
+  return term.coefficient > 0 ? term : null;
+}
+
+function isZero(p: Polynomial): boolean {
+  return p.terms.length === 0 && p.constant == 0;
+}
+
+/** Divides numerator and divisor by the integers common to all coefficients. */
+function reduce(x: Polynomial, y: Polynomial): { x: Polynomial; y: Polynomial } {
+  const monomial = asMonomial(y);
+  if (monomial === null || typeof monomial.coefficient !== 'number') return { x, y };
+  let g: number = monomial.coefficient;
+  for (const term of x.terms) {
+    if (typeof term.coefficient !== 'number') return { x, y };
+    g = gcd(g, term.coefficient);
+  }
+  if (g <= 1) return { x, y };
+  const scaled = (p: Polynomial): Polynomial => ({
+    terms: p.terms.map((t) => ({ coefficient: (t.coefficient as number) / g, factors: t.factors })),
+    constant: floordivInts(p.constant, g),
+  });
+  return { x: scaled(x), y: scaled(y) };
+}
+
+/** floordiv(x, y) with everything exact taken out; with a scope, quotients known to be constant are folded. */
+export function floordivPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noScope): Expr {
+  const divisor = exprs.polynomial(y);
+  const parts = split(exprs.polynomial(x), divisor);
+  if (parts === null) {
+    if (x === y && exprs.bounds(y, scope).min! >= 1) return exprs.one;
+    return exprs.make('floordiv', 'i64', [x, y], null);
+  }
+  const quotient = exprs.fromPolynomial(parts.quotient);
+  if (isZero(parts.rest)) return quotient;
+  const small = reduce(parts.rest, divisor);
+  const rest = exprs.fromPolynomial(small.x);
+  const by = exprs.fromPolynomial(small.y);
+  return exprs.add(quotient, floordivRest(exprs, rest, by, scope));
+}
+
+function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope): Expr {
+  const byValue = exprs.valueOf(by);
+  if (byValue === 1) return rest;
+  if (rest === exprs.zero) return rest;
+  const restValue = exprs.valueOf(rest);
+  if (byValue !== null && restValue !== null) return exprs.int(floordivInts(restValue, byValue));
+  // floordiv(floordiv(a, b), c) = floordiv(a, b·c) for positive b and c
+  if (rest.op === 'floordiv' && byValue !== null && byValue > 0) {
+    const inner = exprs.valueOf(rest.args[1]!);
+    if (inner !== null && inner > 0) return floordivPolynomial(exprs, rest.args[0]!, exprs.int(inner * byValue), scope);
+  }
+  if (rest.op === 'mod' && byValue !== null && byValue > 0) {
+    // floordiv(a % (b·c), c) keeps its form; a % b with b ≤ c is 0.
+    const modulus = exprs.valueOf(rest.args[1]!);
+    if (modulus !== null && modulus > 0 && modulus <= byValue) return exprs.zero;
+  }
+  if (scope.size > 0) {
+    if (byValue !== null && byValue > 0) {
+      const { min, max } = exprs.bounds(rest, scope);
+      if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) return exprs.int(Math.floor(min / byValue));
+    } else if (exprs.prove(exprs.ge(rest, 0), scope) === 'yes' && exprs.prove(exprs.lt(rest, by), scope) === 'yes') return exprs.zero;
+  }
+  return exprs.make('floordiv', 'i64', [rest, by], null);
+}
+
+/** x mod y without the multiples of y; with a scope, x itself where 0 ≤ x < y. */
+export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noScope): Expr {
+  const divisor = exprs.polynomial(y);
+  const parts = split(exprs.polynomial(x), divisor);
+  if (parts === null) return exprs.make('mod', 'i64', [x, y], null);
+  if (isZero(parts.rest)) return exprs.zero;
+  const rest = exprs.fromPolynomial(parts.rest);
+  const byValue = exprs.valueOf(y);
+  if (byValue === 1) return exprs.zero;
+  const restValue = exprs.valueOf(rest);
+  if (byValue !== null && restValue !== null) return exprs.int(modInts(restValue, byValue));
+  if (rest.op === 'mod' && byValue !== null) {
+    const inner = exprs.valueOf(rest.args[1]!);
+    if (inner !== null && inner > 0 && inner % byValue === 0) return modPolynomial(exprs, rest.args[0]!, y, scope);
+    if (inner !== null && inner > 0 && inner <= byValue) return rest;
+  }
+  if (byValue !== null && byValue > 0 && parts.rest.terms.every((t) => typeof t.coefficient === 'number')) {
+    // (g·u + k) % (g·c) = g·((u + floordiv(k, g)) % c) + k % g
+    let g = byValue;
+    for (const term of parts.rest.terms) g = gcd(g, term.coefficient as number);
+    if (g > 1 && g < byValue) {
+      const u: Polynomial = {
+        terms: parts.rest.terms.map((t) => ({ coefficient: (t.coefficient as number) / g, factors: t.factors })),
+        constant: floordivInts(parts.rest.constant, g),
+      };
+      const inner = modPolynomial(exprs, exprs.fromPolynomial(u), exprs.int(byValue / g), scope);
+      return exprs.add(exprs.mul(inner, g), exprs.int(modInts(parts.rest.constant, g)));
+    }
+  }
+  if (scope.size > 0) {
+    if (byValue !== null && byValue > 0) {
+      const { min, max } = exprs.bounds(rest, scope);
+      if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) {
+        return exprs.sub(rest, Math.floor(min / byValue) * byValue);
+      }
+    } else if (exprs.prove(exprs.ge(rest, 0), scope) === 'yes' && exprs.prove(exprs.lt(rest, y), scope) === 'yes') return rest;
+  }
+  return exprs.make('mod', 'i64', [rest, y], null);
+}
+
+/** a / b where every term of a is a multiple of the monomial b; null otherwise. */
+export function divideExact(exprs: Exprs, a: Expr, b: Expr): Expr | null {
+  const parts = split(exprs.polynomial(a), exprs.polynomial(b));
+  return parts !== null && isZero(parts.rest) ? exprs.fromPolynomial(addPolynomials(parts.quotient, { terms: [], constant: 0 })) : null;
+}

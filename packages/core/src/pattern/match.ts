@@ -1,0 +1,94 @@
+import type { AttrValue, Binding, ConstantDecl, GraphFunction, IRModule, Match, Pattern, Value } from '@tenon/plugin';
+
+const producerMaps = new WeakMap<GraphFunction, ReadonlyMap<Value, Binding>>();
+
+/** The binding that defines each value of a function. */
+export function producersOf(fn: GraphFunction): ReadonlyMap<Value, Binding> {
+  let map = producerMaps.get(fn);
+  if (map === undefined) {
+    const made = new Map<Value, Binding>();
+    for (const binding of fn.bindings) for (const result of binding.results) made.set(result, binding);
+    map = made;
+    producerMaps.set(fn, map);
+  }
+  return map;
+}
+
+export function matchPattern(pattern: Pattern, value: Value, fn: GraphFunction, module: IRModule): Match | null {
+  const producers = producersOf(fn);
+  return matchValue(pattern, value, (v) => producers.get(v), module.constants);
+}
+
+/** Matches against any source of producers: a finished function, or one under construction. */
+export function matchValue(
+  pattern: Pattern, root: Value, producer: (v: Value) => Binding | undefined, constants: ReadonlyMap<string, ConstantDecl>,
+): Match | null {
+  interface State {
+    readonly values: ReadonlyMap<string, Value>;
+    readonly bindings: readonly Binding[];
+  }
+  const bind = (state: State, name: string | null, value: Value): State | null => {
+    if (name === null) return state;
+    const before = state.values.get(name);
+    if (before !== undefined) return sameValue(before, value) ? state : null;
+    return { ...state, values: new Map(state.values).set(name, value) };
+  };
+  const match = (p: Pattern, value: Value, state: State): State | null => {
+    switch (p.kind) {
+      case 'any':
+        return bind(state, p.name, value);
+      case 'constant':
+        if (!value.constant || (p.value !== null && !everyElementIs(constants.get(value.name), p.value))) return null;
+        return bind(state, p.name, value);
+      case 'optional':
+        return match(p.op, value, state) ?? match(p.input, value, state);
+      case 'op': {
+        const binding = producer(value);
+        if (binding === undefined || binding.kind !== 'op') return null;
+        if (!p.ops.includes('*') && !p.ops.includes(binding.callee)) return null;
+        if (p.attrs !== null) {
+          for (const [name, wanted] of Object.entries(p.attrs)) if (!equalAttr(binding.attrs[name], wanted)) return null;
+        }
+        const named = bind({ ...state, bindings: [...state.bindings, binding] }, p.name, value);
+        if (named === null || p.args === null) return named;
+        if (p.args.length !== binding.args.length) return null;
+        const inOrder = matchArgs(p.args, binding.args, named);
+        if (inOrder !== null || !p.commutative || binding.args.length < 2) return inOrder;
+        const [a, b, ...rest] = binding.args;
+        return matchArgs(p.args, [b!, a!, ...rest], named);
+      }
+    }
+  };
+  const matchArgs = (patterns: readonly Pattern[], args: readonly (Value | null)[], state: State): State | null => {
+    let current: State | null = state;
+    for (let i = 0; i < patterns.length && current !== null; i++) {
+      const arg = args[i];
+      current = arg ? match(patterns[i]!, arg, current) : null;
+    }
+    return current;
+  };
+  const found = match(pattern, root, { values: new Map(), bindings: [] });
+  return found === null ? null : { root, values: found.values, bindings: found.bindings };
+}
+
+function sameValue(a: Value, b: Value): boolean {
+  return a === b || (a.constant && b.constant && a.name === b.name);
+}
+
+function everyElementIs(constant: ConstantDecl | undefined, value: number): boolean {
+  return constant?.data.kind === 'inline' && constant.data.values.length > 0 && constant.data.values.every((v) => Number(v) === value);
+}
+
+/** Attributes are equal by content; expressions by identity within a session. */
+export function equalAttr(a: AttrValue | undefined, b: AttrValue | undefined): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((x: AttrValue, i) => equalAttr(x, b[i] as AttrValue));
+  }
+  if ('tag' in a || 'tag' in b) return false;
+  const x = a as { [name: string]: AttrValue };
+  const y = b as { [name: string]: AttrValue };
+  const keys = Object.keys(x);
+  return keys.length === Object.keys(y).length && keys.every((k) => equalAttr(x[k], y[k]));
+}

@@ -1,0 +1,2 @@
+export { Session, concreteAttrs, type ResolvedTarget, type SessionOptions } from './session.ts';
+export { packInline } from './constants.ts';

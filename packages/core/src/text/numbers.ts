@@ -1,0 +1,44 @@
+import { literalKinds } from './syntax.ts';
+
+/** The shortest decimal that rounds to the same double. */
+export function doubleText(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  if (value === Infinity) return 'inf';
+  if (value === -Infinity) return '-inf';
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** The shortest decimal that rounds to the same single-precision number; the double's where it is none. */
+export function singleText(value: number): string {
+  if (!Number.isFinite(value) || Math.fround(value) !== value) return doubleText(value);
+  const full = doubleText(value);
+  if (full.length <= 8) return full;
+  for (let digits = 6; digits <= 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return doubleText(short);
+  }
+  return full;
+}
+
+/** An element of an inline constant. */
+export function elementText(value: number | bigint, dtype: string): string {
+  if (typeof value === 'bigint') return String(value);
+  return dtype === 'f32' ? singleText(Math.fround(value)) : doubleText(value);
+}
+
+/** A decimal integer as a number where that is exact, else as a bigint. */
+export function integerValue(digits: string): number | bigint {
+  const value = Number(digits);
+  return Number.isSafeInteger(value) ? value + 0 : BigInt(digits);
+}
+
+/** A number of this dtype from its digits; null where the dtype cannot hold it. */
+export function numberOf(digits: string, dtype: string): number | bigint | null {
+  const kind = literalKinds.get(dtype);
+  if (kind === 'float') {
+    const value = Number(digits);
+    return dtype === 'f32' ? Math.fround(value) : value;
+  }
+  if (/^-?\d+$/.test(digits)) return integerValue(digits);
+  return kind === undefined ? Number(digits) : null;
+}

@@ -1,0 +1,3 @@
+import type { ConverterTable } from '../convert.ts';
+
+export const converters: ConverterTable = {};

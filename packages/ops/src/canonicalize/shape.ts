@@ -1,0 +1,3 @@
+import type { RewriteRule } from '@tenon/core';
+
+export const rules: readonly RewriteRule[] = [];

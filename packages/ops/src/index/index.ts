@@ -1,0 +1,3 @@
+import type { Operator } from '@tenon/plugin';
+
+export const operators: readonly Operator[] = [];

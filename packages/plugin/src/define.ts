@@ -1,0 +1,87 @@
+import type { Context } from './context.ts';
+import type { DType } from './dtype.ts';
+import type { Hooks } from './hooks.ts';
+import type { FacetExtension, Operator } from './operator.ts';
+import type { Frontend, Pass } from './pass.ts';
+import type { Rule, ScheduleRule, Target } from './target.ts';
+import type { Attrs } from './types.ts';
+
+/** The level of this contract. Stamped into every plugin by the copy of this package that the plugin depends on. */
+export const contractLevel = 1;
+
+/** What a plugin adds to a session. All optional; rules and schedules name their target, which may be somebody else's. */
+export interface Contributions {
+  readonly ops?: readonly Operator[];
+  readonly facets?: readonly FacetExtension[];
+  readonly dtypes?: readonly DType[];
+  readonly frontends?: readonly Frontend[];
+  readonly targets?: readonly Target[];
+  readonly rules?: readonly Rule[];
+  readonly schedules?: readonly ScheduleRule[];
+  readonly passes?: readonly Pass[];
+  /** Lifecycle only: everything else is declared. */
+  readonly apply?: (hooks: Hooks, ctx: Context) => void;
+}
+
+export interface Plugin extends Contributions {
+  readonly name: string;
+  readonly namespace: string;
+  readonly contract: number;
+}
+
+/** Any Standard Schema object (zod, valibot, arktype …). https://standardschema.dev */
+export interface StandardSchema<T> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) =>
+      | { readonly value: T; readonly issues?: undefined }
+      | { readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[] }
+      | Promise<unknown>;
+  };
+}
+
+/** Declares a plugin; the result is what users call in their configuration. */
+export function definePlugin<Options = Record<never, never>>(
+  about: { readonly name: string; readonly namespace: string; readonly options?: StandardSchema<Options> },
+  contributions: (options: Options) => Contributions,
+): (options?: Options) => Plugin {
+  return (options = {} as Options) => {
+    const result = about.options?.['~standard'].validate(options);
+    if (result instanceof Promise) throw new TypeError(`${about.name}: the options schema must validate synchronously`);
+    if (result?.issues) {
+      const issues = result.issues.map((issue) => `${(issue.path ?? []).join('.') || 'options'}: ${issue.message}`);
+      throw new TypeError(`${about.name}: ${issues.join('; ')}`);
+    }
+    return { name: about.name, namespace: about.namespace, contract: contractLevel, ...contributions(result ? result.value : options) };
+  };
+}
+
+/** What `tenon.config.ts` exports. Validated by core when a session starts. */
+export interface Config {
+  readonly plugins?: readonly Plugin[];
+  /** In order of preference; the last is the host and must accept every legalised operator. */
+  readonly targets?: readonly (string | readonly [string, Attrs])[];
+  readonly passes?: {
+    readonly disable?: readonly string[];
+    readonly insert?: readonly { readonly pass: Pass; readonly after?: string; readonly before?: string }[];
+    readonly replace?: { readonly [name: string]: Pass };
+  };
+  readonly partition?: {
+    readonly strategy?: 'greedy' | 'host';
+    readonly fallback?: 'host' | 'none';
+  };
+  /** Dims to fix or bound by name. */
+  readonly dims?: { readonly [name: string]: number | { readonly min?: number; readonly max?: number; readonly multipleOf?: number } };
+  /** `phase`: verify modules at phase boundaries (default); `pass`: after every pass; `off`. */
+  readonly verify?: 'phase' | 'pass' | 'off';
+  /** Passes after which the module is handed to `print`; `*` for all. */
+  readonly printAfter?: readonly string[];
+  /** Largest constant, in bytes, that folding may make. */
+  readonly foldLimit?: number;
+}
+
+/** Gives a configuration its types. */
+export function defineConfig(config: Config): Config {
+  return config;
+}

@@ -1,0 +1,91 @@
+/**
+ * The run half of the contract: what the runtime knows of devices and loaders. No compiler type occurs here.
+ */
+
+/** Memory of a device. `host` is set where the host reads and writes it directly. */
+export interface DeviceBuffer {
+  readonly bytes: number;
+  readonly host: Uint8Array | null;
+}
+/** A kernel argument: part of a buffer. */
+export interface View {
+  readonly buffer: DeviceBuffer;
+  readonly byteOffset: number;
+  readonly bytes: number;
+}
+
+/** Work that was enqueued. `wait` resolves when it and all before it on its queue have ended, and rejects if it failed. */
+export interface Fence {
+  readonly done: boolean;
+  wait(): Promise<void>;
+}
+
+/** An in-order queue of a device. */
+export interface Queue {
+  write(source: Uint8Array, destination: View): Fence;
+  read(source: View, destination: Uint8Array): Fence;
+  /** A fence for everything enqueued so far. */
+  fence(): Fence;
+}
+
+export interface Device {
+  readonly name: string;
+  /** Devices of equal space exchange buffers without copies. The host's is `host`. */
+  readonly space: string;
+  /** 64-byte aligned or better, zero-filled. */
+  allocate(bytes: number): DeviceBuffer;
+  free(buffer: DeviceBuffer): void;
+  createQueue(): Queue;
+}
+
+/** What the artifact says of a blob. */
+export interface BlobInfo {
+  readonly format: string;
+  readonly formatVersion: number;
+  readonly requires: { readonly [name: string]: unknown };
+  readonly entries: readonly { readonly symbol: string; readonly kernels: readonly string[] }[];
+}
+
+export type LoaderAnswer =
+  | { readonly kind: 'optimal' | 'usable' }
+  | { readonly kind: 'recompile' | 'unsupported'; readonly code: string; readonly reason: string };
+
+/** Turns blobs of one format into something that runs. */
+export interface Loader {
+  readonly name: string;
+  readonly format: string;
+  readonly formatVersions: readonly number[];
+  /** Blobs are executable code: loaded only where the user allows native code. */
+  readonly native: boolean;
+  readonly device: Device;
+  /** Asked before `load`, with nothing loaded yet. */
+  answer(blob: BlobInfo): LoaderAnswer;
+  load(blob: BlobInfo, bytes: Uint8Array, options: LoadOptions): Promise<LoadedBlob> | LoadedBlob;
+}
+export interface LoadOptions {
+  /** Threads to use; 0: as many as there are cores. */
+  readonly threads: number;
+}
+
+export interface LoadedBlob {
+  /**
+   * Fixes arguments and dims of an entry, once for many runs. Views in order: parameters, results, constants, and the
+   * workspace if the entry has one.
+   */
+  bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall;
+  dispose(): void;
+}
+
+export interface BoundCall {
+  /** Enqueues one run. Calls of one bound call do not overlap. */
+  enqueue(queue: Queue): Fence;
+  /** One run to its end, on the calling thread; absent where the device cannot. */
+  runSync?(): void;
+  /** Dims that the last run returned. */
+  readonly runDims: readonly number[];
+  /** Makes later runs measure every kernel. */
+  profile?(on: boolean): void;
+  /** Kernel times of the last profiled run, in nanoseconds since it began, in launch order. */
+  readonly kernelTimes?: readonly { readonly kernel: string; readonly begin: number; readonly end: number }[];
+  dispose(): void;
+}

@@ -1,0 +1,104 @@
+import type { Expr } from './expr.ts';
+import type { GraphFunction } from './graph.ts';
+import type { ConstantDecl } from './module.ts';
+import type { TensorFunction } from './tensor.ts';
+import type { Attrs, Location } from './types.ts';
+
+/** Where a buffer of a planned region lies. Offsets are formulas in the region's dims. */
+export type Storage =
+  | { readonly kind: 'argument'; readonly index: number }
+  | { readonly kind: 'result'; readonly index: number }
+  | { readonly kind: 'constant'; readonly index: number } // into RegionPlan.constants
+  | { readonly kind: 'workspace'; readonly offset: Expr };
+
+export interface PlannedBuffer {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly Expr[];
+  readonly bytes: Expr;
+  readonly storage: Storage;
+}
+
+/** One call of a tensor function: a kernel, its argument views, its scalars. */
+export interface Launch {
+  /** The tensor function's name in the module. */
+  readonly kernel: string;
+  /** Indices into RegionPlan.buffers: inputs, then outputs. */
+  readonly args: readonly number[];
+  /** Values of the function's free dims and scalars, in the order of `RegionPlan.scalars` of that kernel. */
+  readonly scalars: readonly { readonly name: string; readonly value: Expr }[];
+  /** The model nodes that this kernel computes. */
+  readonly locs: readonly Location[];
+  /** The operators it computes, in order. */
+  readonly ops: readonly string[];
+}
+
+/**
+ * A region in kernel form, with all memory planned: one call of its entry runs the launches in order. Arguments of the
+ * entry are views: parameters, results, constants, then one workspace of `workspace` bytes (64-byte aligned).
+ */
+export interface RegionPlan {
+  readonly entry: string;
+  /** Dims that the caller passes, in order. */
+  readonly dims: readonly string[];
+  /** Dims that the region computes while it runs: read from an i64 scalar buffer after the launch that writes it. */
+  readonly runDims: readonly { readonly name: string; readonly buffer: number; readonly after: number }[];
+  readonly params: number;
+  readonly results: number;
+  readonly constants: readonly string[];
+  readonly workspace: Expr;
+  readonly buffers: readonly PlannedBuffer[];
+  readonly launches: readonly Launch[];
+}
+
+/** What a code generator receives for one region of its target. */
+export interface CodegenRegion {
+  readonly name: string;
+  /** The region as a graph function: operators for the region form `graph`, kernels for `kernels`. */
+  readonly graph: GraphFunction;
+  /** Dims that the caller passes, in order. */
+  readonly dims: readonly string[];
+  /** The scheduled tensor functions it calls (region form `kernels`). */
+  readonly functions: ReadonlyMap<string, TensorFunction>;
+  /** null for the region form `graph`. */
+  readonly plan: RegionPlan | null;
+  readonly constants: ReadonlyMap<string, ConstantDecl>;
+  /** Bytes of a constant, dense and row-major. */
+  constantBytes(name: string): Promise<Uint8Array>;
+}
+
+export interface EntryManifest {
+  /** The region it implements. */
+  readonly region: string;
+  /** The symbol in the blob. */
+  readonly symbol: string;
+  /** Constants that the entry wants as views, in order, after parameters and results. */
+  readonly constants: readonly string[];
+  /** Dims that the caller passes, in order. */
+  readonly dims: readonly string[];
+  /** Dims that the entry returns. */
+  readonly runDims: readonly string[];
+  /** Bytes of workspace, as a formula in `dims`; null for none. */
+  readonly workspace: Expr | null;
+  /** Kernel by kernel, in order: for profiles, listings and error messages. */
+  readonly kernels: readonly KernelInfo[];
+}
+export interface KernelInfo {
+  readonly name: string;
+  readonly ops: readonly string[];
+  readonly locs: readonly Location[];
+  readonly flops: Expr | null;
+  readonly bytes: Expr | null;
+}
+
+/** Machine code or whatever the target's loader reads. */
+export interface CodegenBlob {
+  readonly format: string;
+  readonly formatVersion: number;
+  readonly bytes: Uint8Array;
+  readonly entries: readonly EntryManifest[];
+  /** What it needs of the machine; the loader compares it with what it finds. */
+  readonly requires: Attrs;
+  /** For people: source code, assembly, a command list. */
+  readonly listing: string;
+}

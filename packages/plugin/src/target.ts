@@ -1,0 +1,64 @@
+import type { Context } from './context.ts';
+import type { Expr } from './expr.ts';
+import type { Constraint, Match, Pattern, Verdict } from './pattern.ts';
+import type { CodegenBlob, CodegenRegion } from './region.ts';
+import type { TensorFunction } from './tensor.ts';
+import type { Attrs } from './types.ts';
+
+/** Declared figures of a device, for cost models and schedules. */
+export interface DeviceModel {
+  readonly name: string;
+  /** Peak rates by dtype, in operations per second (a fused multiply-add counts two). */
+  readonly peak: { readonly [dtype: string]: number };
+  /** Memory bandwidth, bytes per second. */
+  readonly bandwidth: number;
+  /** Seconds to start a region, and a kernel within it. */
+  readonly launch: { readonly region: number; readonly kernel: number };
+  /** To and from host memory: seconds per transfer and bytes per second. null: it shares host memory. */
+  readonly transfer: { readonly latency: number; readonly bandwidth: number } | null;
+  readonly memory: readonly { readonly space: string; readonly bytes: number | null }[];
+  /** Limits and features that schedules and rules of the target read: vector width, threads, tile sizes. */
+  readonly features: Attrs;
+}
+
+export interface Target {
+  readonly name: string;
+  readonly doc: string;
+  /** What this target is on this machine with these options. */
+  device(options: Attrs, ctx: Context): DeviceModel | Promise<DeviceModel>;
+  readonly dtypes: readonly string[];
+  /** `graph`: the code generator takes operators. `kernels`: it takes scheduled tensor functions and a memory plan. */
+  readonly form: 'graph' | 'kernels';
+  /** Layouts that the target prefers, by operator. */
+  readonly layouts?: Attrs;
+  /** Receives all regions of the target at once. */
+  codegen(regions: readonly CodegenRegion[], ctx: TargetContext): Promise<readonly CodegenBlob[]> | readonly CodegenBlob[];
+}
+
+/** A target of this session, with its options and device resolved. */
+export interface TargetContext extends Context {
+  readonly target: { readonly name: string; readonly options: Attrs; readonly device: DeviceModel };
+}
+
+/** States which operators a target takes, and how they map to it. */
+export interface Rule {
+  /** `target/what`, e.g. `cpu-c/generic`. */
+  readonly id: string;
+  readonly target: string;
+  readonly pattern: Pattern;
+  readonly require: readonly Constraint[];
+  readonly check?: (match: Match, ctx: Context) => Verdict;
+  /** Seconds on the device, as a formula in dims. */
+  readonly cost?: (match: Match, ctx: TargetContext) => Expr;
+  readonly doc: string;
+}
+
+/** Transforms a tensor function for a target. Of the rules that apply, the one with the highest `specificity` wins. */
+export interface ScheduleRule {
+  readonly id: string;
+  readonly target: string;
+  readonly specificity: number;
+  readonly applies: (fn: TensorFunction, ctx: TargetContext) => Verdict;
+  readonly apply: (fn: TensorFunction, ctx: TargetContext) => TensorFunction;
+  readonly doc: string;
+}

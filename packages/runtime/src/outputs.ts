@@ -1,0 +1,54 @@
+import type { TypedArray } from '@tenon/plugin';
+import { TenonError } from '@tenon/plugin';
+import { arrayName, elementsOf } from './dtypes.ts';
+import { Tensor } from './tensor.ts';
+
+/** Results by name, in the order of the model. */
+export type Outputs = { readonly [name: string]: Tensor };
+
+/** A tensor over the bytes of a result; the bytes become the tensor's. */
+export function outputTensor(dtype: string, shape: readonly number[], bytes: Uint8Array, int64: 'bigint' | 'int32', name: string): Tensor {
+  const data = elementsOf(dtype, bytes);
+  if (int64 === 'bigint' || (dtype !== 'i64' && dtype !== 'u64')) return new Tensor(dtype, shape, data);
+  return dtype === 'i64' ? new Tensor('i32', shape, narrow(data as BigInt64Array, new Int32Array(data.length), name)) : new Tensor('u32', shape, narrow(data as BigUint64Array, new Uint32Array(data.length), name));
+}
+
+/** Drops the upper words of 64-bit integers, having seen that they say nothing. */
+function narrow<T extends Int32Array | Uint32Array>(from: BigInt64Array | BigUint64Array, to: T, name: string): T {
+  const words = new Int32Array(from.buffer, from.byteOffset, from.length * 2);
+  const signed = arrayName(to) === 'Int32Array';
+  for (let i = 0; i < from.length; i++) {
+    const low = words[2 * i]!;
+    if (words[2 * i + 1] !== (signed ? low >> 31 : 0)) {
+      throw new TenonError({
+        code: 'runtime/int64-overflow',
+        message: `output '${name}': element ${i} is ${from[i]}, which 32 bits do not hold`,
+        hint: "leave out { int64: 'int32' } to get 64-bit integers",
+      });
+    }
+    to[i] = low;
+  }
+  return to;
+}
+
+/** Memory that a caller gives for an output: of the output's array class, or its 32-bit form for 64-bit integers. */
+export type OutputMemory = TypedArray | { readonly data: unknown };
+
+/** Copies a result into memory of the caller's. Throws `runtime/output` where class or length are wrong. */
+export function fillOutput(name: string, target: OutputMemory, dtype: string, shape: readonly number[], bytes: Uint8Array): Tensor {
+  const memory = (ArrayBuffer.isView(target) ? target : target.data) as TypedArray;
+  const expected = elementsOf(dtype, bytes);
+  const fail = (came: string): TenonError =>
+    new TenonError({ code: 'runtime/output', message: `memory for output '${name}': expected a ${arrayName(expected)} of ${expected.length} elements for ${dtype}[${shape.join(', ')}], got ${came}` });
+  if (!ArrayBuffer.isView(memory)) throw fail(typeof memory);
+  const array = arrayName(memory);
+  const narrowed = (dtype === 'i64' && array === 'Int32Array') || (dtype === 'u64' && array === 'Uint32Array');
+  if (array !== arrayName(expected) && !narrowed) throw fail(`a ${array}`);
+  if (memory.length !== expected.length) throw fail(`${memory.length} elements`);
+  if (narrowed) {
+    narrow(expected as BigInt64Array, memory as Int32Array, name);
+    return new Tensor(dtype === 'i64' ? 'i32' : 'u32', shape, memory);
+  }
+  new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength).set(bytes);
+  return new Tensor(dtype, shape, memory);
+}

@@ -1,0 +1,158 @@
+import { type ArtifactFile, evaluateDim, formatDim, type RegionInfo, type RegionVariant } from '@tenon/artifact';
+import type { BlobInfo, Diagnostic, LoadedBlob, Loader } from '@tenon/plugin';
+import { diagnostic, diagnosticOf, TenonError } from '@tenon/plugin';
+import type { ConstantStore } from './constants.ts';
+
+/** Which variant of each region runs, and the loaded blobs. */
+export interface RegionTable {
+  region(index: number): RegionInfo;
+  variant(region: number, variant: number): RegionVariant;
+  /** The first variant that a loader takes, that has not failed, and whose guards hold. Throws `runtime/no-variant` with every reason. */
+  choose(region: number, dims: ReadonlyMap<string, number>, excluded: ReadonlyMap<string, string>): number;
+  /** Loads the blob and the constants of a variant. */
+  load(region: number, variant: number): Promise<void>;
+  loaded(region: number, variant: number): boolean;
+  /** Of a variant that `choose` gave. */
+  loader(region: number, variant: number): Loader;
+  /** Of a variant that has been loaded. */
+  blob(region: number, variant: number): LoadedBlob;
+  /** Stops using a variant, and says so in `reports`. */
+  retire(region: number, variant: number, instead: number, message: string): void;
+  readonly reports: readonly Diagnostic[];
+  dispose(): void;
+}
+
+export const variantKey = (region: number, variant: number): string => `${region}/${variant}`;
+
+interface RegionOptions {
+  readonly file: ArtifactFile;
+  readonly loaders: readonly Loader[];
+  readonly constants: ConstantStore;
+  readonly threads: number;
+  readonly allowNative: boolean;
+}
+
+type BlobState = { readonly info: BlobInfo; readonly loader: Loader | null; readonly reason: string; loading: Promise<LoadedBlob> | null; blob: LoadedBlob | null };
+
+export function createRegions({ file, loaders, constants, threads, allowNative }: RegionOptions): RegionTable {
+  const { manifest } = file;
+  const blobs: BlobState[] = manifest.blobs.map((_, i) => {
+    const info = blobInfo(file, i);
+    return { info, ...chooseLoader(info, loaders, allowNative), loading: null, blob: null };
+  });
+  const retired = new Map<string, string>();
+  const reports: Diagnostic[] = [];
+  let disposed = false;
+
+  const variantOf = (region: number, variant: number): RegionVariant => manifest.regions[region]!.variants[variant]!;
+  const stateOf = (region: number, variant: number): BlobState => blobs[variantOf(region, variant).blob]!;
+
+  const loadBlob = (index: number): Promise<LoadedBlob> => {
+    const state = blobs[index]!;
+    // Blobs are compared with their hashes before they are loaded, always: damaged code can do anything.
+    state.loading ??= (async () => {
+      const bytes = await file.read(file.section(manifest.blobs[index]!.section));
+      const blob = await state.loader!.load(state.info, bytes, { threads });
+      if (disposed) {
+        blob.dispose();
+        throw new TenonError({ code: 'runtime/disposed', message: 'the model was disposed while it was loading' });
+      }
+      state.blob = blob;
+      return blob;
+    })();
+    state.loading.catch(() => {
+      state.loading = null;
+    });
+    return state.loading;
+  };
+
+  return {
+    region: (index) => manifest.regions[index]!,
+    variant: variantOf,
+    choose(region, dims, excluded) {
+      const reasons: string[] = [];
+      const info = manifest.regions[region]!;
+      for (const [i, variant] of info.variants.entries()) {
+        const key = variantKey(region, i);
+        const failed = excluded.get(key) ?? retired.get(key);
+        const guard = variant.guards.find((formula) => evaluateDim(formula, dims) === 0);
+        const { loader, reason } = stateOf(region, i);
+        if (loader && failed === undefined && guard === undefined) return i;
+        const why = failed !== undefined ? `failed: ${failed}` : !loader ? reason : `its condition ${formatDim(guard!)} does not hold`;
+        reasons.push(`${manifest.blobs[variant.blob]!.target}: ${why}`);
+      }
+      throw new TenonError({
+        code: 'runtime/no-variant',
+        message: `region '${info.name}' cannot run here: ${reasons.join('; ')}`,
+        hint: 'give createRuntime the loaders of the targets, or compile for this machine',
+      });
+    },
+    async load(region, variant) {
+      const { constants: wanted, blob } = variantOf(region, variant);
+      const { device } = stateOf(region, variant).loader!;
+      await Promise.all([loadBlob(blob), ...wanted.map((index) => constants.load(index, device))]);
+    },
+    loaded(region, variant) {
+      const state = stateOf(region, variant);
+      return state.blob !== null && variantOf(region, variant).constants.every((index) => constants.loaded(index, state.loader!.device));
+    },
+    loader: (region, variant) => stateOf(region, variant).loader!,
+    blob: (region, variant) => stateOf(region, variant).blob!,
+    retire(region, variant, instead, message) {
+      const key = variantKey(region, variant);
+      if (retired.has(key)) return;
+      retired.set(key, message);
+      const target = (i: number): string => manifest.blobs[variantOf(region, i).blob]!.target;
+      reports.push(diagnostic({
+        severity: 'warning',
+        code: 'runtime/region-fallback',
+        message: `region '${manifest.regions[region]!.name}' failed on ${target(variant)} and runs on ${target(instead)} from now on: ${message}`,
+      }));
+    },
+    reports,
+    dispose() {
+      disposed = true;
+      for (const state of blobs) {
+        state.blob?.dispose();
+        state.blob = null;
+      }
+    },
+  };
+}
+
+function blobInfo(file: ArtifactFile, index: number): BlobInfo {
+  const { format, formatVersion, requires } = file.manifest.blobs[index]!;
+  const entries = file.manifest.regions.flatMap((region) =>
+    region.variants.filter((variant) => variant.blob === index).map((variant) => ({ symbol: variant.symbol, kernels: variant.kernels.map((kernel) => kernel.name) })),
+  );
+  return { format, formatVersion, requires, entries };
+}
+
+/** A loader that answers `optimal`, else the first that answers `usable`; else null and every reason. */
+function chooseLoader(info: BlobInfo, loaders: readonly Loader[], allowNative: boolean): { readonly loader: Loader | null; readonly reason: string } {
+  let usable: Loader | null = null;
+  const reasons: string[] = [];
+  for (const loader of loaders) {
+    if (loader.format !== info.format) continue;
+    if (loader.native && !allowNative) {
+      reasons.push(`loader ${loader.name} runs native code, which is not allowed here (allowNative)`);
+    } else if (!loader.formatVersions.includes(info.formatVersion)) {
+      reasons.push(`loader ${loader.name} reads versions ${loader.formatVersions.join(', ')} of ${info.format}, not ${info.formatVersion}`);
+    } else {
+      const answer = askLoader(loader, info);
+      if (answer.kind === 'optimal') return { loader, reason: '' };
+      if (answer.kind === 'usable') usable ??= loader;
+      else if (answer.kind !== 'optimal') reasons.push(`${loader.name} says ${answer.kind} [${answer.code}]: ${answer.reason}`);
+    }
+  }
+  return { loader: usable, reason: reasons.join(', ') || `no loader for ${info.format}` };
+}
+
+/** A loader that throws when asked cannot be used; the model may still run without it. */
+function askLoader(loader: Loader, info: BlobInfo): ReturnType<Loader['answer']> {
+  try {
+    return loader.answer(info);
+  } catch (error) {
+    return { kind: 'unsupported', code: diagnosticOf(error)?.code ?? 'runtime/loader-failed', reason: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,124 @@
+import { inline, type HelperScope, type HelperType, type Snippet } from './helper.ts';
+
+const literal = (t: HelperType, value: string): string => (t.element === 'f32' ? `${value}f` : value);
+
+/** A function of the C library or a compiler builtin, lane by lane; GCC turns loops over builtins such as sqrt into vector instructions. */
+const library = (fn: string, operands: 1 | 2 = 1): Snippet => (name, t) => {
+  const callee = `__builtin_${fn}${t.element === 'f32' ? 'f' : ''}`;
+  const params = ['a', 'b'].slice(0, operands);
+  const head = `${inline} ${t.type} ${name}(${params.map((p) => `${t.type} ${p}`).join(', ')})`;
+  if (t.lanes === 1) return `${head} { return ${callee}(${params.join(', ')}); }`;
+  return `${head} { ${t.type} r; for (int l = 0; l < ${t.lanes}; l++) r[l] = ${callee}(${params.map((p) => `${p}[l]`).join(', ')}); return r; }`;
+};
+
+/** The polynomial of f32, the C library for f64. */
+const single = (fn: string, f32: Snippet): Snippet => (name, t, s) => (t.element === 'f32' ? f32 : library(fn))(name, t, s);
+
+const abs: Snippet = (name, t, s) =>
+  t.element.startsWith('f')
+    ? `${inline} ${t.type} ${name}(${t.type} x) { return ${s.use('from_bits', t.element, t.lanes)}(${s.use('bits', t.element, t.lanes)}(x) & ${t.element === 'f32' ? '0x7fffffff' : '0x7fffffffffffffffLL'}); }`
+    : t.element.startsWith('u')
+      ? `${inline} ${t.type} ${name}(${t.type} x) { return x; }`
+      : `${inline} ${t.type} ${name}(${t.type} x) { return ${s.use('select', t.element, t.lanes)}(${s.use('lt', t.element, t.lanes)}(x, ${s.use('broadcast', t.element, t.lanes)}(0)), (${t.type})(0 - x), x); }`;
+
+/** −1, 0 or 1; NaN stays NaN and a zero keeps its sign. */
+const sign: Snippet = (name, t, s) => {
+  const k = s.use('broadcast', t.element, t.lanes);
+  const select = s.use('select', t.element, t.lanes);
+  const gt = s.use('gt', t.element, t.lanes);
+  const lt = s.use('lt', t.element, t.lanes);
+  const zero = `${k}(0)`;
+  if (t.element.startsWith('u')) return `${inline} ${t.type} ${name}(${t.type} x) { return ${select}(${s.use('ne', t.element, t.lanes)}(x, ${zero}), ${k}(1), ${zero}); }`;
+  return `${inline} ${t.type} ${name}(${t.type} x) { return ${select}(${gt}(x, ${zero}), ${k}(1), ${select}(${lt}(x, ${zero}), ${k}(-1), x)); }`;
+};
+
+const rsqrt: Snippet = (name, t, s) => `${inline} ${t.type} ${name}(${t.type} x) { return ${literal(t, '1.0')} / ${s.use('sqrt', t.element, t.lanes)}(x); }`;
+
+const f32Tools = (t: HelperType, s: HelperScope) => ({
+  k: s.use('broadcast', 'f32', t.lanes),
+  bits: s.use('bits', 'f32', t.lanes),
+  fromBits: s.use('from_bits', 'f32', t.lanes),
+  select: s.use('select', 'f32', t.lanes),
+  lt: s.use('lt', 'f32', t.lanes),
+  gt: s.use('gt', 'f32', t.lanes),
+  eq: s.use('eq', 'f32', t.lanes),
+  ne: s.use('ne', 'f32', t.lanes),
+  toInt: (x: string): string => (t.lanes === 1 ? `(i32)(${x})` : `__builtin_convertvector(${x}, ${t.mask})`),
+  toFloat: (x: string): string => (t.lanes === 1 ? `(f32)(${x})` : `__builtin_convertvector(${x}, ${t.type})`),
+});
+
+/**
+ * e^x, at most 1.2 ulp. x = n ln 2 + r with |r| ≤ ln 2 / 2; the polynomial is that of Cephes' expf. 2^n is multiplied
+ * in two halves, so that results may be subnormal.
+ */
+const exp: Snippet = (name, t, s) => {
+  const { k, select, lt, gt, ne, fromBits, toInt } = f32Tools(t, s);
+  return `${inline} ${t.type} ${name}(${t.type} a) {
+  const ${t.type} low = ${select}(${gt}(a, ${k}(-104.0f)), a, ${k}(-104.0f)), x = ${select}(${lt}(low, ${k}(89.0f)), low, ${k}(89.0f));
+  const ${t.type} n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
+  const ${t.type} h = x - n * 0.693359375f, r = h - n * -2.12194440e-4f;
+  ${t.type} p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f; p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r; p = p + 1.0f;
+  const ${t.mask} i = ${toInt('n')}, i1 = i >> 1, i2 = i - i1;
+  const ${t.type} y = p * ${fromBits}((i1 + 127) << 23) * ${fromBits}((i2 + 127) << 23);
+  return ${select}(${ne}(a, a), a, y);
+}`;
+};
+
+/** ln x, at most 1 ulp (Cephes' logf). x = 2^e · m with m in √½ … √2. */
+const log: Snippet = (name, t, s) => {
+  const { k, select, lt, eq, bits, fromBits, toFloat } = f32Tools(t, s);
+  return `${inline} ${t.type} ${name}(${t.type} a) {
+  const ${t.mask} tiny = ${lt}(a, ${k}(1.17549435e-38f));
+  const ${t.mask} i = ${bits}(${select}(tiny, a * 8388608.0f, a)), e = (i - 0x3f3504f3) >> 23;
+  const ${t.type} f = ${fromBits}(i - (e << 23)) - 1.0f, z = f * f, n = ${toFloat('e - (tiny & 23)')};
+  ${t.type} p = f * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f; p = p * f - 1.2420140846e-1f; p = p * f + 1.4249322787e-1f; p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f; p = p * f - 2.4999993993e-1f; p = p * f + 3.3333331174e-1f; p = p * f; p = p * z;
+  p = n * -2.12194440e-4f + p; p = z * -0.5f + p;
+  const ${t.type} y = n * 0.693359375f + (f + p), inf = ${k}(__builtin_inff());
+  const ${t.type} special = ${select}(${eq}(a, ${k}(0)), -inf, ${select}(${lt}(a, ${k}(0)), ${k}(__builtin_nanf("")), a));
+  return ${select}(${lt}(${k}(0), a) & ${lt}(a, inf), y, special);
+}`;
+};
+
+/** tanh x, at most 2 ulp: an odd polynomial near 0, 1 − 2 / (e^2|x| + 1) elsewhere (Cephes' tanhf). */
+const tanh: Snippet = (name, t, s) => {
+  const { k, select, lt, bits, fromBits } = f32Tools(t, s);
+  return `${inline} ${t.type} ${name}(${t.type} x) {
+  const ${t.type} a = ${s.use('abs', 'f32', t.lanes)}(x), z = x * x;
+  ${t.type} p = z * -5.70498872745e-3f + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f; p = p * z + 1.33314422036e-1f; p = p * z - 3.33332819422e-1f; p = p * z;
+  const ${t.type} small = p * x + x;
+  const ${t.type} large = 1.0f - 2.0f / (${s.use('exp', 'f32', t.lanes)}(a + a) + 1.0f);
+  return ${select}(${lt}(a, ${k}(0.625f)), small, ${fromBits}(${bits}(large) | (${bits}(x) & (i32)0x80000000)));
+}`;
+};
+
+/** erf x, about 1 ulp: minimax polynomials by N. Juffa (https://stackoverflow.com/a/35148199). */
+const erf: Snippet = (name, t, s) => {
+  const { k, select, lt, bits, fromBits } = f32Tools(t, s);
+  return `${inline} ${t.type} ${name}(${t.type} x) {
+  const ${t.type} a = ${s.use('abs', 'f32', t.lanes)}(x), z = x * x;
+  const ${t.type} c = ${select}(${lt}(${k}(8.0f), a), ${k}(8.0f), a), w = c * c;
+  ${t.type} q = c * -1.72853470e-5f + 3.83197126e-4f;
+  const ${t.type} v = c * -3.88396438e-3f + 2.42546219e-2f;
+  q = q * w + v; q = q * c - 1.06777877e-1f; q = q * c - 6.34846687e-1f; q = q * c - 1.28717512e-1f; q = q * c - c;
+  const ${t.type} large = 1.0f - ${s.use('exp', 'f32', t.lanes)}(q);
+  ${t.type} p = z * -5.96761703e-4f + 4.99119423e-3f;
+  p = p * z - 2.67681349e-2f; p = p * z + 1.12819925e-1f; p = p * z - 3.76125336e-1f; p = p * z + 1.28379166e-1f;
+  const ${t.type} small = p * x + x;
+  return ${select}(${lt}(${k}(0.927734375f), a), ${fromBits}(${bits}(large) | (${bits}(x) & (i32)0x80000000)), small);
+}`;
+};
+
+/** Mathematical functions by intrinsic name, for f32 and f64. */
+export const mathSnippets: { readonly [name: string]: Snippet } = {
+  exp: single('exp', exp), log: single('log', log), tanh: single('tanh', tanh), erf: single('erf', erf),
+  sqrt: library('sqrt'), rsqrt, abs, sign,
+  floor: library('floor'), ceil: library('ceil'), trunc: library('trunc'), round: library('rint'),
+  sin: library('sin'), cos: library('cos'), tan: library('tan'), asin: library('asin'), acos: library('acos'), atan: library('atan'),
+  sinh: library('sinh'), cosh: library('cosh'), asinh: library('asinh'), acosh: library('acosh'), atanh: library('atanh'),
+  pow: library('pow', 2), fmod: library('fmod', 2),
+};
