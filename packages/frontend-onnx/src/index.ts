@@ -18,8 +18,8 @@ export const onnx: () => Plugin = definePlugin({ name: '@tenon/frontend-onnx', n
     {
       name: 'onnx',
       extensions: ['.onnx'],
-      // A ModelProto begins with its ir_version, a small number; graphs first are legal but not written by any exporter.
-      detect: (head) => head.length > 2 && (head[0] === 0x08 ? head[1]! < 0x40 : head[0] === 0x3a || head[0] === 0x42) && impostor(head) === null,
+      // A ModelProto begins with its ir_version, or, legal but unusual, with its graph or opsets.
+      detect: (head) => head.length > 2 && (head[0] === 0x08 || head[0] === 0x3a || head[0] === 0x42) && impostor(head) === null,
       import: (source, ctx, options) => importModel(source, ctx, options, converters),
     },
   ],

@@ -29,18 +29,25 @@ export class InputDims {
   }
 
   /** A dim under a free name made from `prefix`, or the number to which options fix it. */
-  private declare(prefix: string, option: DimOption | null): Dim {
+  private newDim(prefix: string, option: DimOption | null): Dim {
     if (typeof option === 'number') {
       if (!Number.isSafeInteger(option) || option < 0)
         throw new TenonError({ code: 'onnx/dim-option', message: `the dim ${prefix} is to be ${option}, which is no size` });
       return this.ctx.exprs.int(option);
     }
-    let name = prefix;
-    for (let n = 1; this.taken.has(name); n++) name = `${prefix}_${n}`;
-    this.taken.add(name);
+    const name = this.name(prefix);
     return this.module.dim({
       name, binding: 'call', min: option?.min ?? 0, max: option?.max ?? null, multipleOf: option?.multipleOf ?? 1,
     });
+  }
+
+  /** A name that no other dim has. Core renames dims that look like the loop variables of tensor functions. */
+  private name(prefix: string): string {
+    const base = /^[a-z]_\d+$/.test(prefix) ? `${prefix}_dim` : prefix;
+    let name = base;
+    for (let n = 1; this.taken.has(name); n++) name = `${base}_${n}`;
+    this.taken.add(name);
+    return name;
   }
 
   private of(dimension: OnnxDimension, input: string, axis: number): Dim {
@@ -55,13 +62,13 @@ export class InputDims {
       let dim = this.byParam.get(dimParam);
       if (!dim) {
         const name = identifier(dimParam);
-        dim = this.declare(name, this.option(dimParam) ?? this.option(name));
+        dim = this.newDim(name, this.option(dimParam) ?? this.option(name));
         this.byParam.set(dimParam, dim);
       }
       return dim;
     }
     const name = `${identifier(input)}_${axis}`;
-    return this.declare(name, this.option(name));
+    return this.newDim(name, this.option(name));
   }
 
   /** The type of a graph input. Small integer inputs get the annotation `contents`. */
@@ -85,12 +92,7 @@ export class InputDims {
     if (size === null || size > contentsLimit) return null;
     const name = identifier(input);
     const facts = dtype === 'i64' ? { min: -(2 ** 53), max: null } : { min: -(2 ** 31), max: 2 ** 31 - 1 };
-    return Array.from({ length: size }, (_, i) => {
-      let unique = `${name}_${i}`;
-      for (let n = 1; this.taken.has(unique); n++) unique = `${name}_${i}_${n}`;
-      this.taken.add(unique);
-      return this.module.dim({ name: unique, binding: 'call', ...facts });
-    });
+    return Array.from({ length: size }, (_, i) => this.module.dim({ name: this.name(`${name}_${i}`), binding: 'call', ...facts }));
   }
 
   /** Warns of options that no dim of the model takes. Call once all parameters are made. */

@@ -73,7 +73,8 @@ export function findConverter(table: ConverterTable, node: OnnxNode): ConverterE
 
 /** What diagnostics call a node: its name, or operator and position with its first output. */
 export function locationOf(node: OnnxNode, index: number, prefix: string): string {
-  if (node.name) return prefix + node.name;
+  const short = (name: string): string => (name.length > 200 ? `${name.slice(0, 200)}…` : name);
+  if (node.name) return prefix + short(node.name);
   const output = node.outputs.find((name) => name !== '');
-  return `${prefix}${node.opType}_${index}${output === undefined ? '' : ` (${output})`}`;
+  return `${prefix}${short(node.opType)}_${index}${output === undefined ? '' : ` (${short(output)})`}`;
 }

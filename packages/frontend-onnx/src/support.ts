@@ -33,8 +33,8 @@ export function checkOperators(graph: OnnxGraph, opsets: Opsets, functions: Loca
     const entry = findConverter(table, node);
     const version = versions.get(domain);
     let why: string | null = null;
-    if (!entry) why = version === undefined && domain !== '' ? 'its domain is neither known nor imported' : 'there is no converter';
-    else if (version !== undefined && version < entry.since) why = `its definition before opset ${entry.since} is not supported (the model uses ${version})`;
+    if (!entry) why = version === undefined ? 'its domain is neither known nor imported' : `there is no converter (the model uses opset ${version})`;
+    else if (version !== undefined && version < entry.since) why = `its definition before opset ${entry.since} is not supported (the model uses opset ${version})`;
     if (why === null) return;
     const key = `${op}\n${why}`;
     let found = missing.get(key);
@@ -57,15 +57,16 @@ export function checkOperators(graph: OnnxGraph, opsets: Opsets, functions: Loca
   }
 
   visit(graph.nodes, opsets, [], '');
-  if (missing.size) ctx.fail(unsupported([...missing.values()]));
+  if (missing.size) ctx.fail(unsupported([...missing.values()], opsets));
 }
 
-function unsupported(missing: readonly Missing[]): Diagnostic {
+function unsupported(missing: readonly Missing[], opsets: Opsets): Diagnostic {
   const sorted = missing.toSorted((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1));
   const list = sorted.map((m) => `${m.op} ×${m.count} (first at ${m.places[0]})`).join(', ');
+  const versions = [...opsets].map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`).join(', ');
   return diagnostic({
     code: 'onnx/unsupported-operator',
-    message: sorted.length === 1 ? `an operator of this model is not supported: ${list}` : `${sorted.length} operators of this model are not supported: ${list}`,
+    message: sorted.length === 1 ? `an operator of this model (opset ${versions}) is not supported: ${list}` : `${sorted.length} operators of this model (opset ${versions}) are not supported: ${list}`,
     hint: 'a plugin may add a frontend that converts them; otherwise export the model without them',
     op: sorted[0]!.op,
     loc: sorted[0]!.places[0] ?? null,

@@ -45,6 +45,16 @@ export function info(name: string, dtype: string, shape: readonly Dimension[] | 
   return new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(1, tensor));
 }
 
+/** A value info without a type. */
+export function untyped(name: string): ProtoWriter {
+  return new ProtoWriter().string(1, name);
+}
+
+export function sequenceInfo(name: string, dtype: string): ProtoWriter {
+  const element = new ProtoWriter().message(1, new ProtoWriter().int(1, onnxDataTypeOf(dtype)));
+  return new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(4, new ProtoWriter().message(1, element)));
+}
+
 function attribute(name: string, value: AttributeValue): ProtoWriter {
   const w = new ProtoWriter().string(1, name);
   if ('f' in value) return w.float(2, value.f).int(20, 1);

@@ -4,21 +4,7 @@ import { TenonError } from '@tenon/plugin';
 import type { ConverterTable } from '../src/convert.ts';
 import { importModel } from '../src/import.ts';
 import { converters as core } from '../src/ops/core.ts';
-
-/** A source over bytes that counts what is read. */
-export function memory(uri: string, bytes: Uint8Array): ByteSource & { closed: boolean; reads: number } {
-  return {
-    uri, bytes: bytes.length, id: uri, closed: false, reads: 0,
-    read(offset, length) {
-      this.reads++;
-      if (offset < 0 || offset + length > bytes.length) throw new TenonError({ code: 'host/past-end', message: `${uri}: past the end` });
-      return Promise.resolve(bytes.subarray(offset, offset + length));
-    },
-    close() {
-      this.closed = true;
-    },
-  };
-}
+import { memory } from './source.ts';
 
 export function hostOf(files: { readonly [uri: string]: ByteSource }): Host & { readonly opened: string[] } {
   const opened: string[] = [];
@@ -86,15 +72,4 @@ export async function importBytes(
   const source = bytes instanceof Uint8Array ? memory('models/model.onnx', bytes) : bytes;
   const module = await importModel(source, session, { dims: options.dims ?? {} }, options.table ?? table);
   return { session, module, main: module.functions.get('main') as GraphFunction };
-}
-
-/** The diagnostic with which a promise fails. */
-export async function failure(promise: Promise<unknown>): Promise<TenonError['diagnostic']> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof TenonError) return error.diagnostic;
-    throw error;
-  }
-  throw new Error('it did not fail');
 }

@@ -6,6 +6,8 @@ import type { ConstantData, DimDecl, IRFunction, IRModule, SourceDecl } from './
 import type { Attrs, TensorType, Type } from './types.ts';
 
 export interface ModuleBuilder {
+  /** The dims declared so far, by name. */
+  readonly dims: ReadonlyMap<string, DimDecl>;
   /** Declares a dim, or narrows one of the same name. Unknown ranges default to 0 … unbounded, bound at call. */
   dim(decl: { readonly name: string } & Partial<DimDecl>): Dim;
   /** A name that no dim of the module has, made from `prefix`. */

@@ -1,4 +1,5 @@
 import type { Context } from './context.ts';
+import type { Config } from './define.ts';
 import type { IRModule } from './module.ts';
 import type { TargetContext } from './target.ts';
 import type { ByteSource } from './host.ts';
@@ -24,6 +25,7 @@ export interface Pass {
 /** `target` is null in the phases before `legalize`. */
 export interface PassContext extends Context {
   readonly target: TargetContext['target'] | null;
+  readonly config: Config;
 }
 
 /** Reads one model format. */

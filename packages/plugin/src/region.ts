@@ -31,6 +31,9 @@ export interface Launch {
   readonly locs: readonly Location[];
   /** The operators it computes, in order. */
   readonly ops: readonly string[];
+  /** Floating-point operations and bytes of arguments, as formulas in dims. */
+  readonly flops: Expr;
+  readonly bytes: Expr;
 }
 
 /**

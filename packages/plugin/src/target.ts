@@ -37,7 +37,7 @@ export interface Target {
 
 /** A target of this session, with its options and device resolved. */
 export interface TargetContext extends Context {
-  readonly target: { readonly name: string; readonly options: Attrs; readonly device: DeviceModel };
+  readonly target: { readonly name: string; readonly form: Target['form']; readonly options: Attrs; readonly device: DeviceModel };
 }
 
 /** States which operators a target takes, and how they map to it. */

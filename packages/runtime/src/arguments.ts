@@ -160,6 +160,7 @@ function bindDims(entry: EntryInfo, given: readonly Given[], dims: Map<string, n
       argument.shape = inferShape(argument, dims);
       if (argument.shape) changed = true;
     }
+    if (!changed) changed = bindFromElsewhere(entry, given, dims);
   }
   for (const { param, shape } of given) {
     if (shape) continue;
@@ -180,6 +181,23 @@ function boundValue(dim: DimInfo, given: readonly Given[], dims: ReadonlyMap<str
   const shape = argument.shape ?? inferShape(argument, dims);
   const element = shape && argument.data[binding.element];
   return element === null || element === undefined ? null : Number(element);
+}
+
+/** A dim whose own parameter is a plain array may stand by itself in another parameter's shape or contents. */
+function bindFromElsewhere(entry: EntryInfo, given: readonly Given[], dims: Map<string, number>): boolean {
+  for (const dim of entry.dims) {
+    if (dims.has(dim.name) || dim.binding.kind === 'run' || dim.binding.kind === 'load') continue;
+    const alone = (formula: DimProgram | null): boolean => formula?.length === 1 && formula[0] === `$${dim.name}`;
+    for (const { param, shape, data } of given) {
+      const axis = shape ? param.shape.findIndex(alone) : -1;
+      const element = shape ? (param.contents?.findIndex(alone) ?? -1) : -1;
+      const value = axis >= 0 ? shape![axis] : element >= 0 ? data[element] : undefined;
+      if (value === undefined) continue;
+      dims.set(dim.name, Number(value));
+      return true;
+    }
+  }
+  return false;
 }
 
 /** The shape of a plain array: known where all axes but one are, and its length divides. */

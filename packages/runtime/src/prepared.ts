@@ -58,6 +58,7 @@ export class Prepared {
   readonly #settled: boolean[];
   readonly #owned: Place[] = [];
   readonly #workspaces = new Map<Device, DeviceBuffer[]>();
+  readonly #staging = new Map<Instruction, Map<number, View & Place>>();
   /** Work that was enqueued and not known to have ended, by the buffer that it touches. */
   readonly #pending = new Map<DeviceBuffer, { readonly queue: Queue; readonly fence: Fence }[]>();
 
@@ -137,7 +138,7 @@ export class Prepared {
       // The same view again keeps the calls that are bound to it.
       return before && before.buffer === buffer && before.byteOffset === view.byteOffset && before.bytes === bytes ? before : view;
     }
-    const slot = `${storage.kind}/${storage.index}/${manifestDeviceKey}`;
+    const slot = `${storage.kind}/${storage.index}/${this.#devices.indexOf(this.#devices[device]!)}`;
     let buffer = this.#slots.get(slot);
     if (buffer && buffer.bytes < bytes) this.#release(buffer);
     if (!buffer || buffer.bytes < bytes) {
@@ -189,6 +190,18 @@ export class Prepared {
     return { buffer, byteOffset: 0, bytes };
   }
 
+  /** Memory on a region's own device for an argument that lives elsewhere; one place for each argument of each call. */
+  staging(instruction: Instruction, position: number, device: Device, bytes: number): View {
+    const views = this.#staging.get(instruction) ?? new Map<number, View & Place>();
+    this.#staging.set(instruction, views);
+    const before = views.get(position);
+    if (before && before.device === device && before.bytes === bytes) return before;
+    const buffer = before && before.device === device && before.buffer.bytes >= bytes ? before.buffer : this.allocate(device, bytes, 'staging');
+    const view = { buffer, device, byteOffset: 0, bytes };
+    views.set(position, view);
+    return view;
+  }
+
   /** Work that must have ended before `queue` (null: the host itself) may touch these buffers. */
   *conflicts(buffers: readonly DeviceBuffer[], queue: Queue | null): Generator<Fence, void> {
     for (const buffer of buffers) {
@@ -237,7 +250,7 @@ export class Prepared {
 }
 
 /** What keeps an artifact from reaching memory that is not its own. */
-export function checkView(view: View, what: string): void {
+function checkView(view: View, what: string): void {
   if (view.byteOffset < 0 || view.bytes < 0 || view.byteOffset + view.bytes > view.buffer.bytes) {
     throw new TenonError({ code: 'runtime/invalid-view', message: `${what} would take bytes ${view.byteOffset} … ${view.byteOffset + view.bytes} of a buffer of ${view.buffer.bytes}` });
   }

@@ -1,6 +1,7 @@
 import { type ArtifactFile, evaluateDim, formatDim, type RegionInfo, type RegionVariant } from '@tenon/artifact';
 import type { BlobInfo, Diagnostic, LoadedBlob, Loader } from '@tenon/plugin';
 import { diagnostic, diagnosticOf, TenonError } from '@tenon/plugin';
+import { allDone } from './all-done.ts';
 import type { ConstantStore } from './constants.ts';
 
 /** Which variant of each region runs, and the loaded blobs. */
@@ -9,6 +10,15 @@ export interface RegionTable {
   variant(region: number, variant: number): RegionVariant;
   /** The first variant that a loader takes, that has not failed, and whose guards hold. Throws `runtime/no-variant` with every reason. */
   choose(region: number, dims: ReadonlyMap<string, number>, excluded: ReadonlyMap<string, string>): number;
+  /** Whether a variant is left to try, whatever its guards. */
+  hasOther(region: number, excluded: ReadonlyMap<string, string>): boolean;
+  /**
+   * Loads what runs are expected to need: of every region the variants up to the first without guards. Throws
+   * `runtime/no-variant` for regions that no loader takes.
+   */
+  preload(): Promise<void>;
+  /** Loaders of the artifact's blobs, by blob; null where there is none. */
+  readonly loaders: readonly (Loader | null)[];
   /** Loads the blob and the constants of a variant. */
   load(region: number, variant: number): Promise<void>;
   loaded(region: number, variant: number): boolean;
@@ -66,7 +76,36 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
     return state.loading;
   };
 
+  const usable = (region: number, excluded: ReadonlyMap<string, string>): readonly number[] =>
+    [...manifest.regions[region]!.variants.keys()].filter((i) => stateOf(region, i).loader && !excluded.has(variantKey(region, i)) && !retired.has(variantKey(region, i)));
+
+  const noVariant = (region: number, reasons: readonly string[]): TenonError =>
+    new TenonError({
+      code: 'runtime/no-variant',
+      message: `region '${manifest.regions[region]!.name}' cannot run here: ${reasons.join('; ')}`,
+      hint: 'give createRuntime the loaders of the targets, or compile for this machine',
+    });
+
+  const load = async (region: number, variant: number): Promise<void> => {
+    const { constants: wanted, blob } = variantOf(region, variant);
+    const { device } = stateOf(region, variant).loader!;
+    await allDone([loadBlob(blob), ...wanted.map((index) => constants.load(index, device))]);
+  };
+
   return {
+    load,
+    loaders: blobs.map((state) => state.loader),
+    hasOther: (region, excluded) => usable(region, excluded).length > 0,
+    async preload() {
+      await allDone(manifest.regions.map(async (info, region) => {
+        const candidates = usable(region, new Map());
+        if (candidates.length === 0) {
+          throw noVariant(region, info.variants.map((variant) => `${manifest.blobs[variant.blob]!.target}: ${blobs[variant.blob]!.reason}`));
+        }
+        const certain = candidates.findIndex((i) => info.variants[i]!.guards.length === 0);
+        await allDone(candidates.slice(0, certain < 0 ? candidates.length : certain + 1).map((i) => load(region, i)));
+      }));
+    },
     region: (index) => manifest.regions[index]!,
     variant: variantOf,
     choose(region, dims, excluded) {
@@ -81,16 +120,7 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
         const why = failed !== undefined ? `failed: ${failed}` : !loader ? reason : `its condition ${formatDim(guard!)} does not hold`;
         reasons.push(`${manifest.blobs[variant.blob]!.target}: ${why}`);
       }
-      throw new TenonError({
-        code: 'runtime/no-variant',
-        message: `region '${info.name}' cannot run here: ${reasons.join('; ')}`,
-        hint: 'give createRuntime the loaders of the targets, or compile for this machine',
-      });
-    },
-    async load(region, variant) {
-      const { constants: wanted, blob } = variantOf(region, variant);
-      const { device } = stateOf(region, variant).loader!;
-      await Promise.all([loadBlob(blob), ...wanted.map((index) => constants.load(index, device))]);
+      throw noVariant(region, reasons);
     },
     loaded(region, variant) {
       const state = stateOf(region, variant);
@@ -140,9 +170,9 @@ function chooseLoader(info: BlobInfo, loaders: readonly Loader[], allowNative: b
       reasons.push(`loader ${loader.name} reads versions ${loader.formatVersions.join(', ')} of ${info.format}, not ${info.formatVersion}`);
     } else {
       const answer = askLoader(loader, info);
-      if (answer.kind === 'optimal') return { loader, reason: '' };
-      if (answer.kind === 'usable') usable ??= loader;
-      else if (answer.kind !== 'optimal') reasons.push(`${loader.name} says ${answer.kind} [${answer.code}]: ${answer.reason}`);
+      if ('reason' in answer) reasons.push(`${loader.name} says ${answer.kind} [${answer.code}]: ${answer.reason}`);
+      else if (answer.kind === 'optimal') return { loader, reason: '' };
+      else usable ??= loader;
     }
   }
   return { loader: usable, reason: reasons.join(', ') || `no loader for ${info.format}` };

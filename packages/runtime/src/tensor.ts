@@ -37,6 +37,7 @@ export function tensor(data: TypedArray | NestedNumbers, shape?: readonly number
   if (ArrayBuffer.isView(data)) {
     const type = dtype ?? dtypeOfArray(arrayName(data));
     if (type === null) throw bad(`a ${arrayName(data)} does not hold a tensor`);
+    if (type === 'f16' && arrayName(data) === 'Float16Array') return tensor(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2), shape, 'f16');
     const length = data.length * (hostLayout(type)?.packed ?? 1);
     return new Tensor(type, shape ?? [length], data as TypedArray);
   }

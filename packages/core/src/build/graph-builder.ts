@@ -34,8 +34,9 @@ export class ModuleUnderConstruction implements ModuleBuilder {
   }
 
   freshDim(prefix: string, decl: Partial<DimDecl> = {}): Dim {
-    let name = prefix;
-    for (let n = 1; this.dims.has(name) || reserved.test(name); n++) name = `${prefix}${n}`;
+    const base = reserved.test(`${prefix}1`) || reserved.test(prefix) ? `${prefix}_dim` : prefix;
+    let name = base;
+    for (let n = 1; this.dims.has(name); n++) name = `${base}${n}`;
     return this.dim({ ...decl, name });
   }
 

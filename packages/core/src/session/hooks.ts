@@ -1,31 +1,32 @@
-import { Hook } from 'tapable';
+import { SyncHook } from 'tapable';
 import type { Hooks, NotifyHook, WaterfallHook } from '@tenon/plugin';
 
 type Tap = { readonly name: string; readonly fn: (...args: unknown[]) => unknown };
-type Compile = { readonly taps: readonly Tap[] };
 
 // tapable compiles its hooks to source text and evaluates it. These interpret the list of taps instead, so that core
 // also runs where code generation from strings is forbidden; ordering (stage, before) stays tapable's.
 
-class Notify extends Hook<unknown[], void> {
-  compile({ taps }: Compile): (...args: unknown[]) => void {
-    return (...args) => {
-      for (const tap of taps) tap.fn(...args);
-    };
-  }
-}
+type Call = (...args: unknown[]) => unknown;
+type Interpret = (taps: readonly Tap[]) => Call;
 
-class Waterfall extends Hook<unknown[], unknown> {
-  compile({ taps }: Compile): (...args: unknown[]) => unknown {
-    return (first, ...rest) => {
-      let value = first;
-      for (const tap of taps) {
-        value = tap.fn(value, ...rest);
-        if (value === undefined) throw new TypeError(`hook tap ${tap.name} returned undefined; a waterfall tap returns a value or throws`);
-      }
-      return value;
-    };
+const notifyAll: Interpret = (taps) => (...args) => {
+  for (const tap of taps) tap.fn(...args);
+};
+
+const waterfallThrough: Interpret = (taps) => (first, ...rest) => {
+  let value = first;
+  for (const tap of taps) {
+    value = tap.fn(value, ...rest);
+    if (value === undefined) throw new TypeError(`hook tap ${tap.name} returned undefined; a waterfall tap returns a value or throws`);
   }
+  return value;
+};
+
+/** `names`: of the arguments, for tapable's own messages; their number must match the calls. */
+function hook(interpret: Interpret, names: readonly string[]): unknown {
+  const made = new SyncHook(names as unknown as ConstructorParameters<typeof SyncHook>[0]);
+  (made as unknown as { compile: (options: { readonly taps: readonly Tap[] }) => Call }).compile = ({ taps }) => interpret(taps);
+  return made;
 }
 
 /** The session's side of a hook: taps and calls. */
@@ -40,10 +41,8 @@ export type SessionHooks = {
       : never;
 };
 
-/** Argument names are for tapable's own error messages; their number must match the calls. */
-type Names = ConstructorParameters<typeof Notify>[0];
-const notify = (...names: string[]): unknown => new Notify(names as unknown as Names);
-const waterfall = (...names: string[]): unknown => new Waterfall(names as unknown as Names);
+const notify = (...names: string[]): unknown => hook(notifyAll, names);
+const waterfall = (...names: string[]): unknown => hook(waterfallThrough, names);
 
 export function createHooks(): SessionHooks {
   return {

@@ -243,7 +243,7 @@ export class Session implements Context {
         hint: near !== null ? `Did you mean ${near}?` : `Known targets: ${[...this.registry.targets.keys()].join(', ') || 'none'}. Add the target's plugin to the configuration.`,
       });
     }
-    return { name, options, device: await target.device(options, this) };
+    return { name, form: target.form, options, device: await target.device(options, this) };
   }
 
   end(): void {

@@ -120,17 +120,17 @@ export function matchesAccesses(regions: readonly BufferRegion[], accesses: read
   });
 }
 
-/** The regions of these accesses. Accesses to buffers that are not in `shapes`, or of another rank, are left out. */
+/** The regions of these accesses. An access whose whole axis is unknown (no such buffer or axis in `shapes`) is left out. */
 export function regionsOf(accesses: readonly Access[], shapes: ReadonlyMap<string, readonly Expr[]>, exprs: ExprBuilder): BufferRegion[] {
   const zero = exprs.make('const', 'i64', [], 0);
   const one = exprs.make('const', 'i64', [], 1);
   return accesses.flatMap(({ buffer, axes }) => {
     const shape = shapes.get(buffer);
-    if (shape === undefined || shape.length !== axes.length) return [];
+    if (axes.some((axis, i) => axis === 'whole' && shape?.[i] === undefined)) return [];
     return [{
       buffer,
       start: axes.map((axis) => (axis === 'whole' ? zero : axis)),
-      extent: axes.map((axis, i) => (axis === 'whole' ? shape[i]! : one)),
+      extent: axes.map((axis, i) => (axis === 'whole' ? shape![i]! : one)),
     }];
   });
 }

@@ -40,20 +40,20 @@ export function textError(source: SourceText, start: number, end: number, code: 
   return new TenonError({ code: `text/${code}`, message, hint, text: { file: source.file, line, column, excerpt: `${lineText}\n${pad}${carets}` } });
 }
 
-const patterns = {
-  space: /(?:\s+|\/\/[^\n]*)+/y,
-  name: /[A-Za-z_]\w*(?:\.\w+)*/y,
-  sigil: /[%@](?:\w+(?:\.\w+)*|(?="))/y,
-  number: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y,
-  suffix: /[A-Za-z_]\w*/y,
-  string: /"(?:[^"\\\n]|\\.)*"/y,
-  quotedName: /`(?:[^`\\\n]|\\.)*`/y,
-  punctuation: /\.\.|->|==|!=|<=|>=|&&|\|\||\+:|[()[\]{}<>,:;=+\-*/%!]/y,
-};
-
 /** Splits a whole text into tokens; the last is `end`. Throws `text/…` on characters that begin no token. */
 export function tokenize(source: SourceText): Token[] {
   const { text } = source;
+  // Sticky patterns keep a position, so every call has its own.
+  const patterns = {
+    space: /(?:\s+|\/\/[^\n]*)+/y,
+    name: /[A-Za-z_]\w*(?:\.\w+)*/y,
+    sigil: /[%@](?:\w+(?:\.\w+)*|(?="))/y,
+    number: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y,
+    suffix: /[A-Za-z_]\w*/y,
+    string: /"(?:[^"\\\n]|\\.)*"/y,
+    quotedName: /`(?:[^`\\\n]|\\.)*`/y,
+    punctuation: /\.\.|->|==|!=|<=|>=|&&|\|\||\+:|[()[\]{}<>,:;=+\-*/%!]/y,
+  };
   const tokens: Token[] = [];
   let at = 0;
   const take = (pattern: RegExp): string | null => {

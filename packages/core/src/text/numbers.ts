@@ -1,11 +1,12 @@
 import { literalKinds } from './syntax.ts';
 
-/** The shortest decimal that rounds to the same double. */
+/** The shortest decimal that rounds to the same double. Numbers beyond the safe integers never look like integers. */
 export function doubleText(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (value === Infinity) return 'inf';
   if (value === -Infinity) return '-inf';
-  return Object.is(value, -0) ? '-0' : String(value);
+  if (Object.is(value, -0)) return '-0';
+  return Math.abs(value) > Number.MAX_SAFE_INTEGER ? value.toExponential() : String(value);
 }
 
 /** The shortest decimal that rounds to the same single-precision number; the double's where it is none. */
@@ -13,7 +14,7 @@ export function singleText(value: number): string {
   if (!Number.isFinite(value) || Math.fround(value) !== value) return doubleText(value);
   const full = doubleText(value);
   if (full.length <= 8) return full;
-  for (let digits = 6; digits <= 9; digits++) {
+  for (let digits = 1; digits <= 9; digits++) {
     const short = Number(value.toPrecision(digits));
     if (Math.fround(short) === value) return doubleText(short);
   }
@@ -22,7 +23,8 @@ export function singleText(value: number): string {
 
 /** An element of an inline constant. */
 export function elementText(value: number | bigint, dtype: string): string {
-  if (typeof value === 'bigint') return String(value);
+  const kind = literalKinds.get(dtype);
+  if (typeof value === 'bigint' || (Number.isInteger(value) && kind !== 'float' && kind !== undefined)) return String(BigInt(value));
   return dtype === 'f32' ? singleText(Math.fround(value)) : doubleText(value);
 }
 
@@ -39,6 +41,7 @@ export function numberOf(digits: string, dtype: string): number | bigint | null 
     const value = Number(digits);
     return dtype === 'f32' ? Math.fround(value) : value;
   }
-  if (/^-?\d+$/.test(digits)) return integerValue(digits);
+  if (/^-?\d+$/.test(digits)) return kind === undefined && Object.is(Number(digits), -0) ? -0 : integerValue(digits);
+  // What a dtype of a plugin holds is not known here.
   return kind === undefined ? Number(digits) : null;
 }

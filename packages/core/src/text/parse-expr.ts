@@ -102,7 +102,7 @@ class ExprParser {
     cursor.next();
     if (!token.quoted) {
       if (token.text === 'true' || token.text === 'false') return this.#draft('const', 'bool', [], token.text === 'true' ? 1 : 0, token);
-      if (reserved.has(token.text)) throw cursor.error('expected', `expected an expression, found ${describe(token)}`, token, `A name that is a word of the language is quoted: \`\`\`${token.text}\`\`\`.`);
+      if (reserved.has(token.text)) throw cursor.error('expected', `expected an expression, found ${describe(token)}`, token, 'A name that is a word of the language is quoted with backticks.');
     }
     if (cursor.accept('(')) return this.#call(token);
     if (cursor.accept('[')) {

@@ -35,11 +35,13 @@ class TensorParser {
     const scalars: string[] = [];
     cursor.expect('(');
     cursor.list(')', () => {
-      if (cursor.accept('scalar')) {
+      // `out: f32[n]` is a buffer of that name, `out y: f32[n]` an output.
+      const modifier = cursor.peek(1).kind === 'name';
+      if (modifier && cursor.accept('scalar')) {
         scalars.push(this.#name('the name of a scalar'));
         return;
       }
-      const list = cursor.accept('out') ? outputs : inputs;
+      const list = modifier && cursor.accept('out') ? outputs : inputs;
       const token = cursor.peek();
       const buffer = this.#buffer();
       if (this.#scope.buffers.has(buffer.name)) throw cursor.error('duplicate-name', `the buffer \`${buffer.name}\` is already declared`, token);

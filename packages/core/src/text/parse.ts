@@ -18,23 +18,30 @@ export interface ParseOptions {
  * `text/…` with line, column and an excerpt. Functions and constants may be used before their declaration.
  */
 export function parseModule(text: string, exprs: ExprBuilder, options: ParseOptions = {}): IRModule {
-  return new ModuleParser(new Cursor({ text, file: options.file ?? null }, exprs)).module();
+  return parse(text, exprs, options, (cursor) => new ModuleParser(cursor).module());
 }
 
 /** Reads an expression. `types` gives the dtypes of buffers, and of variables that are not i64, by name. */
 export function parseExpr(text: string, exprs: ExprBuilder, types?: ReadonlyMap<string, string>, options: ParseOptions = {}): Expr {
-  const cursor = new Cursor({ text, file: options.file ?? null }, exprs);
-  const e = parseExpression(cursor, types === undefined ? noTypes : { variables: types, buffers: types });
-  if (cursor.peek().kind !== 'end') throw cursor.expected('the end of the expression');
-  return e;
+  return parse(text, exprs, options, (cursor) => parseExpression(cursor, types === undefined ? noTypes : { variables: types, buffers: types }));
 }
 
 /** Reads a type. */
 export function parseTypeText(text: string, exprs: ExprBuilder, options: ParseOptions = {}): Type {
+  return parse(text, exprs, options, (cursor) => parseType(cursor, noTypes));
+}
+
+function parse<T>(text: string, exprs: ExprBuilder, options: ParseOptions, read: (cursor: Cursor) => T): T {
   const cursor = new Cursor({ text, file: options.file ?? null }, exprs);
-  const type = parseType(cursor, noTypes);
-  if (cursor.peek().kind !== 'end') throw cursor.expected('the end of the type');
-  return type;
+  try {
+    const result = read(cursor);
+    if (cursor.peek().kind !== 'end') throw cursor.expected('the end of the text');
+    return result;
+  } catch (error) {
+    // The stack has run out: statements, types or attributes inside one another.
+    if (error instanceof RangeError) throw cursor.error('too-deep', 'the text is nested too deep', cursor.peek());
+    throw error;
+  }
 }
 
 class ModuleParser {
@@ -69,14 +76,16 @@ class ModuleParser {
   /** Functions refer to constants, which may stand below them: these are read first. */
   #findConstants(): void {
     const cursor = this.#cursor;
-    while (cursor.next().kind !== 'end') {
-      if (!cursor.at('const') || cursor.peek(1).kind !== 'global') continue;
+    while (cursor.peek().kind !== 'end') {
+      if (!cursor.at('const') || cursor.peek(1).kind !== 'global') {
+        cursor.next();
+        continue;
+      }
       cursor.next();
       const at = cursor.position;
       const decl = this.#constantDecl();
       this.#found.set(at, { decl, end: cursor.position });
       this.#values.set(decl.name, { name: decl.name, type: decl.type, constant: true });
-      cursor.seek(cursor.position - 1);
     }
     cursor.seek(0);
   }

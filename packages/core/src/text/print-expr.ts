@@ -59,7 +59,7 @@ function constText(e: Expr): string {
     if (dtype === 'f32' && (Number.isNaN(value) || Math.fround(value) === value)) return Number.isFinite(value) ? `${singleText(value)}f` : doubleText(value);
     if (dtype !== 'f32' && Number.isFinite(value)) return `${doubleText(value)}${dtype}`;
   }
-  const digits = typeof value === 'bigint' ? String(value) : doubleText(value);
-  const literal = typeof value === 'bigint' || !Number.isFinite(value) ? digits : `${digits}f64`;
+  const plain = typeof value === 'bigint' || !Number.isFinite(value) || (Number.isSafeInteger(value) && !Object.is(value, -0));
+  const literal = plain ? String(typeof value === 'bigint' ? value : doubleText(value)) : `${doubleText(value)}f64`;
   return `(${literal}: ${nameText(dtype)})`;
 }

@@ -20,10 +20,14 @@ class TensorPrinter {
   #indent = '';
 
   function(fn: TensorFunction): void {
-    for (const buffer of [...fn.inputs, ...fn.outputs]) this.#scope.declareBuffer(buffer);
+    const declared = (b: Buffer) => {
+      const text = this.#buffer(b);
+      this.#scope.declareBuffer(b);
+      return text;
+    };
     const params = [
-      ...fn.inputs.map((b) => this.#buffer(b)),
-      ...fn.outputs.map((b) => `out ${this.#buffer(b)}`),
+      ...fn.inputs.map(declared),
+      ...fn.outputs.map((b) => `out ${declared(b)}`),
       ...fn.scalars.map((name) => `scalar ${nameText(name)}`),
     ];
     this.#line(`tensor ${globalText(fn.name)}(${params.join(', ')})${this.#attrs(fn.attrs)} {`);
@@ -132,19 +136,21 @@ class TensorPrinter {
   }
 
   /** Items on one line, or one a line where that would be long. */
-  #list(before: string, items: readonly string[], after: string): void {
-    const line = before + items.join(', ') + after;
-    this.#line(line.length + this.#indent.length <= lineWidth ? line : before + items.join(`,\n${this.#indent}    `) + after);
+  #list(before: string, items: readonly string[], after: string, comma = ','): void {
+    const line = before + items.join(`${comma} `) + after;
+    this.#line(line.length + this.#indent.length <= lineWidth ? line : before + items.join(`${comma}\n${this.#indent}    `) + after);
   }
 
   #block(b: Block): void {
-    const iters = b.iters.map((iter) => this.#iter(iter));
-    const predicate = b.predicate === null ? '' : ` where ${this.#expr(b.predicate)}`;
+    const iters = b.iters.map((iter) => this.#iter(iter)).join(', ');
+    const clauses = b.predicate === null ? [] : [`where ${this.#expr(b.predicate)}`];
     this.#scope.withIters(b.iters, () => {
       const found = accessedRegions(b.init, b.body);
-      const reads = matchesAccesses(b.reads, found.reads, this.#scope.shapes) ? '' : ` reads(${b.reads.map((r) => this.#region(r)).join(', ')})`;
-      const writes = matchesAccesses(b.writes, found.writes, this.#scope.shapes) ? '' : ` writes(${b.writes.map((r) => this.#region(r)).join(', ')})`;
-      this.#list(`block ${nameText(b.name)}(`, iters, `)${predicate}${reads}${writes}${this.#attrs(b.annotations)} {`);
+      const { shapes } = this.#scope;
+      if (!matchesAccesses(b.reads, found.reads, shapes)) clauses.push(`reads(${b.reads.map((r) => this.#region(r)).join(', ')})`);
+      if (!matchesAccesses(b.writes, found.writes, shapes)) clauses.push(`writes(${b.writes.map((r) => this.#region(r)).join(', ')})`);
+      if (Object.keys(b.annotations).length > 0) clauses.push(this.#attrs(b.annotations).trimStart());
+      this.#list('', [`block ${nameText(b.name)}(${iters})`, ...clauses], ' {', '');
       this.#braced(() => {
         if (b.init !== null) {
           this.#line('init {');

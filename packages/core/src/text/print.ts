@@ -3,7 +3,7 @@ import { elementText } from './numbers.ts';
 import { exprText } from './print-expr.ts';
 import { tensorText } from './print-tensor.ts';
 import { attrsText, dimText, typeText } from './print-types.ts';
-import { globalText, keyText, nameText, noTypes, valueText, type NameTypes } from './syntax.ts';
+import { globalText, keyText, nameText, noTypes, operatorText, valueText, type NameTypes } from './syntax.ts';
 
 export interface PrintOptions {
   /** Print `loc("…")`. Default true. */
@@ -52,7 +52,7 @@ export function printBinding(b: Binding, options: PrintOptions = {}): string {
 function callee(b: Binding): string {
   switch (b.kind) {
     case 'op':
-      return nameText(b.callee);
+      return operatorText(b.callee);
     case 'kernel':
     case 'region':
       return `${b.kind} ${globalText(b.callee)}`;

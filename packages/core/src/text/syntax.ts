@@ -48,8 +48,10 @@ export const literalKinds: ReadonlyMap<string, string> = new Map(standardDTypes.
 /** Words that are no bare name anywhere; a name that is one of them is quoted. */
 export const reserved: ReadonlySet<string> = new Set([
   '_', 'true', 'false', 'nan', 'inf', 'for', 'in', 'block', 'init', 'if', 'else', 'while', 'let', 'alloc', 'seq', 'evaluate',
-  'out', 'scalar', 'reads', 'writes', 'where', 'attrs', 'return', 'loc', 'effects', 'kernel', 'extern', 'region', 'loop',
+  'reads', 'writes', 'where', 'attrs', 'return',
 ]);
+/** Further words that an operator's name is not mistaken for. */
+const calleeWords: ReadonlySet<string> = new Set(['kernel', 'extern', 'region', 'loop', 'loc', 'effects']);
 
 /** A call of one of these names is not an intrinsic's unless the name is quoted. */
 export function isBuiltinCall(name: string): boolean {
@@ -76,9 +78,12 @@ const sigilWord = /^\w+(?:\.\w+)*$/;
 function quote(name: string): string {
   return '`' + JSON.stringify(name).slice(1, -1).replace(/\\"/g, '"').replace(/`/g, '\\`') + '`';
 }
-/** A bare name: variable, dim, buffer, block, scope, dtype, operator. */
+/** A bare name: variable, dim, buffer, block, scope, dtype. */
 export function nameText(name: string): string {
   return word.test(name) && !reserved.has(name) ? name : quote(name);
+}
+export function operatorText(name: string): string {
+  return calleeWords.has(name) ? quote(name) : nameText(name);
 }
 export function intrinsicText(name: string): string {
   return isBuiltinCall(name) ? quote(name) : nameText(name);

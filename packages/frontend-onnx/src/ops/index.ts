@@ -8,6 +8,8 @@ import { converters as nn } from './nn.ts';
 import { converters as norm } from './norm.ts';
 import { converters as attention } from './attention.ts';
 import { converters as recurrent } from './recurrent.ts';
+import { converters as loss } from './loss.ts';
+import { converters as window } from './window.ts';
 
 /** Every operator that this frontend converts. */
-export const converters: ConverterTable = { ...core, ...math, ...reduce, ...shape, ...indexing, ...nn, ...norm, ...attention, ...recurrent };
+export const converters: ConverterTable = { ...core, ...math, ...reduce, ...shape, ...indexing, ...nn, ...norm, ...attention, ...recurrent, ...loss, ...window };

@@ -1,3 +1,7 @@
 import type { ConverterTable } from '../convert.ts';
+import { converters as convolution } from './convolution.ts';
+import { converters as matmul } from './matmul.ts';
+import { converters as pooling } from './pooling.ts';
 
-export const converters: ConverterTable = {};
+/** Linear algebra, convolution, pooling, resampling. */
+export const converters: ConverterTable = { ...matmul, ...convolution, ...pooling };

@@ -1,6 +1,6 @@
 import type { ByteSource } from '@tenon/plugin';
 import { describe, expect, it } from 'vitest';
-import { failure, memory } from '../../test/session.ts';
+import { failure, memory } from '../../test/source.ts';
 import { info, model, node, raw, typed } from '../../test/onnx-writer.ts';
 import type { OnnxModel } from '../model.ts';
 import { readModel } from '../read.ts';

@@ -67,6 +67,8 @@ export function elements(tensor: HostTensor): readonly (number | bigint)[] {
     case 'i64':
     case 'u64':
       return Array.from(raw as BigInt64Array, (v) => (v >= Number.MIN_SAFE_INTEGER && v <= Number.MAX_SAFE_INTEGER ? Number(v) : v));
+    case 'bool':
+      return Array.from(raw as Uint8Array, (v) => (v ? 1 : 0));
     case 'f16':
       return Array.from(raw as Uint16Array, (v) => smallFloat(v, 16, 5, true));
     case 'bf16':

@@ -68,7 +68,7 @@ export function placeOf(tensor: OnnxTensor, layout: TensorLayout): TensorPlace {
   }
   const field = fieldOf(layout.dtype);
   const other = filled.find((f) => f !== field);
-  if (other) throw tensorError(tensor, `data of a ${layout.dtype} tensor cannot be in ${protoNames[other]}`);
+  if (other) throw tensorError(tensor, `data of the type ${layout.dtype} cannot be in ${protoNames[other]}`);
   const spans = tensor[field];
   const span = spans[0];
   if (spans.length === 1 && span!.packed && (field === 'floatData' || field === 'doubleData')) {

@@ -1,3 +1,6 @@
 import type { Operator } from '@tenon/plugin';
+import { operators as attention } from './attention.ts';
+import { operators as rotary } from './rotary.ts';
 
-export const operators: readonly Operator[] = [];
+/** Attention and position embeddings. */
+export const operators: readonly Operator[] = [...attention, ...rotary];

@@ -7,6 +7,7 @@ const kinds = {
   numeric: isNumeric,
   bool: (dtype: string): boolean => dtype === 'bool',
   'integer or bool': (dtype: string): boolean => isInteger(dtype) || dtype === 'bool',
+  'numeric or bool': (dtype: string): boolean => isNumeric(dtype) || dtype === 'bool',
   any: (): boolean => true,
 } as const;
 export type DTypeKind = keyof typeof kinds;

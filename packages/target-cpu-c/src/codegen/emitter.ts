@@ -14,8 +14,10 @@ export interface BufferPlace {
    * at constant places, so that the compiler keeps it in registers.
    */
   readonly kind: 'memory' | 'registers';
-  /** Lanes of the vectors of a `registers` buffer; set by the first access. */
-  lanes: number | null;
+  /** Lanes of the vectors of a `registers` buffer. */
+  readonly lanes: number;
+  /** Whether a vectorized loop accesses it. */
+  vectors: boolean;
 }
 
 /** A loop whose iterations are computed `lanes` at a time. */
@@ -166,7 +168,8 @@ export class Emitter {
   countUses(e: Expr): void {
     const seen = this.#uses.get(e) ?? 0;
     this.#uses.set(e, seen + 1);
-    if (seen === 0) for (const arg of e.args) this.countUses(arg);
+    // Indices are counted where an access flattens them.
+    if (seen === 0 && e.op !== 'load') for (const arg of e.args) this.countUses(arg);
   }
 
   /** Whether to compute a value once and refer to it by name. */

@@ -1,0 +1,196 @@
+import {
+  TenonError,
+  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type Pass, type Phase, type Placement, type RegionPlan,
+} from '@tenon/plugin';
+import { PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
+import { fusePass } from './fuse/fuse.ts';
+import { generate } from './link/codegen.ts';
+import { link, type Linked } from './link/link.ts';
+import { commonSubexpressions } from './passes/common-subexpressions.ts';
+import { deadCode } from './passes/dead-code.ts';
+import { foldConstants } from './passes/fold-constants.ts';
+import { legalizePass } from './passes/legalize.ts';
+import { partition } from './partition/partition.ts';
+import { schedulePass, type ScheduleRecord } from './schedule.ts';
+
+export const version = '0.1.0';
+
+export interface CompileOptions {
+  readonly config: Config;
+  readonly host: Host;
+  readonly signal?: AbortSignal;
+  /** `done` of `total` where they are known. */
+  readonly onProgress?: (step: string, done: number | null, total: number | null) => void;
+  /** Receives every warning and note as it is reported. */
+  readonly onDiagnostic?: (diagnostic: Diagnostic) => void;
+  /** Receives the module after each phase; `target` is null before `legalize`. */
+  readonly onPhase?: (phase: Phase, target: string | null, module: IRModule) => void;
+  /** Receives the module after the passes that `config.printAfter` names. */
+  readonly onPrint?: (pass: Pass, target: string | null, module: IRModule) => void;
+}
+
+/** A finished compilation. `dispose` closes the model's files; constants are read from them while the artifact is written. */
+export interface Compilation extends Linked {
+  readonly module: IRModule;
+  readonly placements: readonly Placement[];
+  readonly plans: ReadonlyMap<string, RegionPlan>;
+  readonly schedules: readonly ScheduleRecord[];
+  readonly passes: readonly PassRecord[];
+  readonly phases: readonly { readonly phase: Phase; readonly target: string | null; readonly milliseconds: number }[];
+  readonly diagnostics: readonly Diagnostic[];
+  readonly listings: readonly { readonly target: string; readonly text: string }[];
+  readonly targets: readonly ResolvedTarget[];
+  dispose(): void;
+}
+
+/** Compiles a model file. */
+export async function compile(source: ByteSource, options: CompileOptions): Promise<Compilation> {
+  return withSession(options, async (session) => {
+    const frontend = await chooseFrontend(source, session);
+    session.progress(`read ${frontend.name}`);
+    const begin = session.host.now();
+    const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
+    const name = source.uri.replace(/^.*[\\/]/, '');
+    return run(imported, session, options, { name, id: source.id }, session.host.now() - begin);
+  });
+}
+
+/** Compiles a module that is in memory: a test's, a builder's, or one parsed from text. `make` gets the session that it must use. */
+export async function compileModule(make: (session: Session) => IRModule | Promise<IRModule>, options: CompileOptions): Promise<Compilation> {
+  return withSession(options, async (session) => run(await make(session), session, options, null, 0));
+}
+
+/** Imports a model and runs the target-independent phases up to and including `canonicalize`. */
+export async function importModel(source: ByteSource, options: CompileOptions): Promise<{ module: IRModule; session: Session }> {
+  return withSession(options, async (session) => {
+    const frontend = await chooseFrontend(source, session);
+    const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
+    const manager = createManager(session, options, []);
+    return { module: await canonicalize(session.hooks.moduleImported.call(imported), manager), session };
+  });
+}
+
+async function withSession<T>(options: CompileOptions, body: (session: Session) => Promise<T>): Promise<T> {
+  const { config, host, signal, onProgress } = options;
+  const session = new Session({ config, host, ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) });
+  if (options.onDiagnostic !== undefined) session.hooks.diagnostic.tap('compile', options.onDiagnostic);
+  try {
+    return await body(session);
+  } catch (error) {
+    session.end();
+    throw error;
+  }
+}
+
+function createManager(session: Session, options: CompileOptions, schedules: ScheduleRecord[]): PassManager {
+  const builtin: readonly Pass[] = [
+    foldConstants('fold-constants', 'canonicalize'),
+    commonSubexpressions('common-subexpressions', 'canonicalize', { after: ['fold-constants'] }),
+    deadCode('dead-code', 'canonicalize', { after: ['common-subexpressions'] }),
+    legalizePass,
+    foldConstants('fold-legalized', 'legalize', { after: ['legalize-operators'] }),
+    commonSubexpressions('common-legalized', 'legalize', { after: ['fold-legalized'] }),
+    deadCode('dead-legalized', 'legalize', { after: ['common-legalized'] }),
+    fusePass,
+    schedulePass(session, schedules),
+  ];
+  return new PassManager(session, builtin, options.onPrint === undefined ? {} : { onPrint: options.onPrint });
+}
+
+/** One rewrite enables another (a folded constant, an identity after it): the phase runs until nothing changes. */
+async function canonicalize(module: IRModule, manager: PassManager): Promise<IRModule> {
+  let current = module;
+  for (let round = 0; round < 8; round++) {
+    const next = await manager.run('canonicalize', current, null);
+    if (next === current) break;
+    current = next;
+  }
+  return current;
+}
+
+async function run(
+  imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string } | null, importMilliseconds: number,
+): Promise<Compilation> {
+  const schedules: ScheduleRecord[] = [];
+  const phases: { phase: Phase; target: string | null; milliseconds: number }[] = [{ phase: 'import', target: null, milliseconds: importMilliseconds }];
+  const manager = createManager(session, options, schedules);
+  const targets = await resolveTargets(session);
+  const timed = async (phase: Phase, target: string | null, step: () => IRModule | Promise<IRModule>): Promise<IRModule> => {
+    session.progress(phase);
+    const begin = session.host.now();
+    const result = await step();
+    phases.push({ phase, target, milliseconds: session.host.now() - begin });
+    options.onPhase?.(phase, target, result);
+    return result;
+  };
+
+  let module = session.hooks.moduleImported.call(imported);
+  module = await manager.run('import', module, null);
+  options.onPhase?.('import', null, module);
+  module = await timed('canonicalize', null, () => canonicalize(module, manager));
+  module = await timed('quantize', null, () => manager.run('quantize', module, null));
+  let placements: readonly Placement[] = [];
+  module = await timed('partition', null, async () => {
+    const prepared = await manager.run('partition', module, null);
+    const result = partition(prepared, session, targets);
+    placements = result.placements;
+    return result.module;
+  });
+
+  const blobs: { target: string; blob: Awaited<ReturnType<typeof generate>>['blobs'][number]['blob'] }[] = [];
+  const plans = new Map<string, RegionPlan>();
+  for (const [i, target] of targets.entries()) {
+    const regions = [...module.functions.values()].filter((f) => f.kind === 'graph' && f.attrs['target'] === target.name);
+    if (regions.length === 0) continue;
+    for (const phase of ['legalize', 'layout', 'fuse', 'dispatch', 'schedule', 'memory'] as const) {
+      module = await timed(phase, target.name, () => manager.run(phase, module, target));
+    }
+    for (const region of regions) session.hooks.regionLowered.call(region.name, target.name, module);
+    module = await timed('codegen', target.name, async () => {
+      const generated = await generate(module, session, target, i === targets.length - 1);
+      blobs.push(...generated.blobs);
+      for (const [name, plan] of generated.plans) plans.set(name, plan);
+      return manager.run('codegen', generated.module, target);
+    });
+  }
+  module = await timed('link', null, () => manager.run('link', module, null));
+  const linked = link({ module, session, targets, blobs, placements, model, version });
+  return {
+    ...linked,
+    toBytes: async () => {
+      const bytes = await linked.toBytes();
+      session.hooks.emit.call(bytes);
+      return bytes;
+    },
+    module, placements, plans, schedules, targets, phases,
+    passes: manager.records,
+    diagnostics: session.diagnostics,
+    listings: blobs.map(({ target, blob }) => ({ target, text: blob.listing })),
+    dispose: () => session.end(),
+  };
+}
+
+async function chooseFrontend(source: ByteSource, session: Session): Promise<Frontend> {
+  const head = await source.read(0, Math.min(source.bytes, 4096));
+  const { frontends } = session.registry;
+  const extension = /\.[^./\\]+$/.exec(source.uri)?.[0] ?? '';
+  const found = frontends.find((f) => f.detect(head)) ?? frontends.find((f) => f.extensions.includes(extension));
+  if (found !== undefined) return found;
+  return session.fail({
+    code: 'model/unknown-format', message: `${source.uri} is in no format that a frontend of this session reads`,
+    hint: frontends.length === 0 ? 'Add a frontend to the configuration.' : `Frontends: ${frontends.map((f) => `${f.name} (${f.extensions.join(', ')})`).join(', ')}.`,
+  });
+}
+
+async function resolveTargets(session: Session): Promise<readonly ResolvedTarget[]> {
+  const named = session.config.targets ?? [...session.registry.targets.keys()];
+  if (named.length === 0) throw new TenonError({ code: 'target/none', message: 'there is no target', hint: 'Add the plugin of a target to the configuration.' });
+  const resolved: ResolvedTarget[] = [];
+  for (const entry of named) {
+    const [name, options]: readonly [string, Attrs] = typeof entry === 'string' ? [entry, {}] : entry;
+    if (resolved.some((t) => t.name === name)) throw new TenonError({ code: 'target/duplicate', message: `the target ${name} is listed twice`, hint: 'Remove one of the two.' });
+    resolved.push(await session.resolveTarget(name, options));
+  }
+  return resolved;
+}
+

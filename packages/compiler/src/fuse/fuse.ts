@@ -1,0 +1,187 @@
+import type { AttrValue, Binding, Buffer, ConstantDecl, Context, GraphFunction, IRModule, Pass, PassContext, Scope, Stmt, TensorFunction, TensorType, Value } from '@tenon/plugin';
+import { hashFunction, seq } from '@tenon/core';
+import { canInline, computeInline, declaredBuffers, declaredVariables, Names, renameStmt } from '@tenon/schedule';
+import { dimScope, freshName, graphFunctions } from '../graph.ts';
+import { attrKey } from '../passes/common-subexpressions.ts';
+import { summarize, type Summary } from './access.ts';
+import { groupBindings, type Group } from './group.ts';
+
+/** Turns the operators of kernel regions into kernels: tensor functions of one or several operators each. */
+export const fusePass: Pass = {
+  name: 'fuse-operators',
+  phase: 'fuse',
+  doc: 'Groups operators into kernels and writes each kernel as one tensor function.',
+  run: fuseModule,
+};
+
+interface Definition {
+  readonly fn: TensorFunction;
+  readonly summary: Summary;
+}
+
+function fuseModule(module: IRModule, ctx: PassContext): IRModule {
+  if (ctx.target?.form !== 'kernels') return module;
+  const functions = new Map(module.functions);
+  const state: Fusion = { ctx, module, functions, dims: dimScope(module), definitions: new Map(), byHash: new Map() };
+  for (const fn of graphFunctions(module)) {
+    if (fn.attrs['target'] === ctx.target.name) functions.set(fn.name, fuseFunction(fn, state));
+  }
+  return { ...module, functions };
+}
+
+interface Fusion {
+  readonly ctx: Context;
+  readonly module: IRModule;
+  readonly functions: Map<string, GraphFunction | TensorFunction>;
+  readonly dims: Scope;
+  /** Definitions by operator, argument types and attributes. */
+  readonly definitions: Map<string, Definition>;
+  /** Kernels by structure: equal kernels are one function. */
+  readonly byHash: Map<string, string>;
+}
+
+function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
+  const { ctx } = state;
+  const definitions = new Map<Binding, Definition>();
+  for (const binding of fn.bindings) {
+    if (binding.kind !== 'op' || ctx.facet(binding.callee, 'view')) continue;
+    definitions.set(binding, defineCall(binding, state));
+  }
+  const groups = groupBindings(
+    fn,
+    (b) => definitions.get(b)?.summary ?? null,
+    (b) => definitions.get(b)!.fn.inputs.map((i) => i.name),
+  );
+  const groupAt = new Map<Binding, Group>();
+  for (const group of groups) groupAt.set(group.members.at(-1)!, group);
+  const out: Binding[] = [];
+  for (const binding of fn.bindings) {
+    const group = groupAt.get(binding);
+    if (group !== undefined) out.push(kernelCall(group, definitions, state));
+    else if (!definitions.has(binding)) out.push(binding);
+  }
+  return { ...fn, bindings: out };
+}
+
+/** The tensor-level definition of a call. Arguments of equal type share one definition, whatever their values. */
+function defineCall(binding: Binding, state: Fusion): Definition {
+  const { ctx, module } = state;
+  const types = binding.args.map((a) => (a === null ? null : (a.type as TensorType)));
+  const contents = (i: number) => integerContents(binding.args[i] ?? null, module, ctx);
+  const typeKey = (t: TensorType | null): string => (t === null ? '_' : `${t.dtype}[${t.shape.map((d) => d.id).join()}]`);
+  const key = `${binding.callee}(${types.map(typeKey).join()})${attrKey(binding.attrs)}${binding.args.map((_, i) => contents(i)?.map((e) => e.id).join(' ') ?? '').join(';')}`;
+  let definition = state.definitions.get(key);
+  if (definition === undefined) {
+    const fn = ctx.define(binding.callee.replace(/^.*\./, ''), binding.callee, types, binding.attrs, contents);
+    if (fn === null) {
+      return ctx.fail({
+        code: 'fuse/no-definition', op: binding.callee, loc: binding.loc,
+        message: `${binding.callee} has no tensor-level definition for this call, and does not decompose`,
+      });
+    }
+    definition = { fn, summary: summarize(fn, ctx.exprs, state.dims) };
+    state.definitions.set(key, definition);
+  }
+  return definition;
+}
+
+function integerContents(value: Value | null, module: IRModule, ctx: Context) {
+  if (value === null || !value.constant || value.type.kind !== 'tensor' || !/^[iu]\d|^bool$/.test(value.type.dtype)) return null;
+  const decl: ConstantDecl | undefined = module.constants.get(value.name);
+  return decl?.data.kind === 'inline' ? decl.data.values.map((v) => ctx.exprs.int(v)) : null;
+}
+
+/** The kernel binding of a group; its function is added unless an equal one exists. */
+function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>, state: Fusion): Binding {
+  const last = group.members.at(-1)!;
+  const { fn, args } = group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state);
+  const hash = hashFunction(fn);
+  let name = state.byHash.get(hash);
+  if (name === undefined) {
+    name = freshName(state.functions, fn.name);
+    state.byHash.set(hash, name);
+    state.functions.set(name, { ...fn, name });
+  }
+  const locs: AttrValue[] = group.members.map((m) => m.loc ?? `%${m.results[0]!.name}`);
+  return {
+    kind: 'kernel', callee: name, args, scalars: [], results: last.results, effects: null, loc: last.loc,
+    attrs: { ops: group.members.map((m) => m.callee), locs },
+  };
+}
+
+function single(binding: Binding, definition: Definition): { fn: TensorFunction; args: Value[] } {
+  return { fn: definition.fn, args: binding.args.filter((a) => a !== null) };
+}
+
+/** One function for a group: the members' stages one after the other, intermediate results inlined where they can be. */
+function combine(group: Group, definitions: ReadonlyMap<Binding, Definition>, state: Fusion): { fn: TensorFunction; args: Value[] } {
+  const names = new Names();
+  const taken = new Set<string>();
+  const bufferName = (base: string): string => {
+    let name = base;
+    for (let n = 1; taken.has(name); n++) name = `${base}${n}`;
+    taken.add(name);
+    return name;
+  };
+  const last = group.members.at(-1)!;
+  const inside = new Set(group.members.flatMap((m) => m.results));
+  const buffers = new Map<Value | string, Buffer>();
+  const args: Value[] = [];
+  const temporaries: Buffer[] = [];
+  const outputs: Buffer[] = [];
+  const bodies: Stmt[] = [];
+  for (const member of group.members) {
+    const { fn } = definitions.get(member)!;
+    const rename = new Map<string, string>();
+    let i = 0;
+    for (const arg of member.args) {
+      if (arg === null) continue;
+      const formal = fn.inputs[i++]!;
+      const key = arg.constant ? `@${arg.name}` : arg;
+      let buffer = buffers.get(key);
+      if (buffer === undefined) {
+        buffer = { ...formal, name: bufferName(formal.name) };
+        buffers.set(key, buffer);
+        args.push(arg);
+      }
+      rename.set(formal.name, buffer.name);
+    }
+    member.results.forEach((result, r) => {
+      const formal = fn.outputs[r]!;
+      const buffer = { ...formal, name: bufferName(formal.name) };
+      buffers.set(result, buffer);
+      rename.set(formal.name, buffer.name);
+      if (member === last) outputs.push(buffer);
+      else temporaries.push(buffer);
+    });
+    let body = fn.body;
+    while (body.kind === 'alloc') {
+      const buffer = { ...body.buffer, name: bufferName(body.buffer.name) };
+      rename.set(body.buffer.name, buffer.name);
+      temporaries.push(buffer);
+      body = body.body;
+    }
+    for (const local of declaredBuffers(body)) rename.set(local.name, bufferName(local.name));
+    const variables = new Map(declaredVariables(body).map((v) => [v, names.fresh(v.replace(/_\d+$/, ''))]));
+    bodies.push(renameStmt(state.ctx.exprs, body, variables, rename));
+  }
+  const inputs = args.map((arg) => buffers.get(arg.constant ? `@${arg.name}` : arg)!);
+  let body = seq(bodies);
+  for (const buffer of [...temporaries].reverse()) body = { kind: 'alloc', buffer, body };
+  let fn: TensorFunction = {
+    kind: 'tensor', name: groupName(group), inputs, outputs, scalars: [], body, attrs: {},
+  };
+  for (const member of group.members) {
+    if (member === last) continue;
+    for (const result of member.results) {
+      const buffer = buffers.get(result)!;
+      if (inside.has(result) && canInline(fn, buffer.name)) fn = computeInline(fn, buffer.name, state.ctx.exprs, state.dims);
+    }
+  }
+  return { fn, args };
+}
+
+function groupName(group: Group): string {
+  const parts = group.members.map((m) => m.callee.replace(/^.*\./, ''));
+  return parts.length <= 4 ? parts.join('_') : `${parts.slice(0, 3).join('_')}_and_${parts.length - 3}`;
+}

@@ -1,0 +1,155 @@
+import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type ConstantInfo, type DeviceInfo, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
+import { entryFunction, type Attrs, type AttrValue, type CodegenBlob, type EntryManifest, type Expr, type GraphFunction, type IRModule, type Placement } from '@tenon/plugin';
+import type { ResolvedTarget, Session } from '@tenon/core';
+import { collectDims } from './dims.ts';
+import { linkEntry, type LinkedRegion } from './program.ts';
+
+const alignment = 64;
+const align = (n: number): number => Math.ceil(n / alignment) * alignment;
+/** Constants are copied into the artifact in pieces of this size. */
+const pieceBytes = 16 * 1024 * 1024;
+
+export interface LinkInput {
+  readonly module: IRModule;
+  readonly session: Session;
+  readonly targets: readonly ResolvedTarget[];
+  readonly blobs: readonly { readonly target: string; readonly blob: CodegenBlob }[];
+  readonly placements: readonly Placement[];
+  readonly model: { readonly name: string; readonly id: string } | null;
+  readonly version: string;
+}
+
+/** A finished artifact, ready to be written. Constants are read from their sources while it is written. */
+export interface Linked {
+  readonly manifest: ManifestBody;
+  write(sink: ArtifactSink): Promise<WrittenArtifact>;
+  toBytes(): Promise<Uint8Array>;
+}
+
+export function link(input: LinkInput): Linked {
+  const { module, session, targets } = input;
+  const fn = module.functions.get(entryFunction);
+  if (fn?.kind !== 'graph') return session.fail({ code: 'module/no-entry', message: `the module has no graph function @${entryFunction}` });
+
+  const constants: ConstantInfo[] = [];
+  const constantNames = new Map<string, number>();
+  let constantBytes = 0;
+  const constantIndex = (name: string): number => {
+    let index = constantNames.get(name);
+    if (index === undefined) {
+      const decl = module.constants.get(name)!;
+      const bytes = session.exprs.valueOf(session.bytesOf(decl.type))!;
+      index = constants.length;
+      constants.push({
+        name, dtype: decl.type.dtype, shape: decl.type.shape.map((d) => session.exprs.valueOf(d)!), bytes,
+        data: { kind: 'section', section: 'constants', offset: constantBytes },
+      });
+      constantBytes += align(bytes);
+      constantNames.set(name, index);
+    }
+    return index;
+  };
+
+  const deviceOf = new Map<string, number>();
+  const devices: DeviceInfo[] = [{ name: 'host', target: null }];
+  for (const target of targets) {
+    if (target.device.transfer === null) deviceOf.set(target.name, 0);
+    else {
+      deviceOf.set(target.name, devices.length);
+      devices.push({ name: target.device.name, target: target.name });
+    }
+  }
+
+  const blobs: BlobSection[] = input.blobs.map(({ target, blob }, i) => ({
+    section: `blob ${i}`, target, format: blob.format, formatVersion: blob.formatVersion, requires: toJson(blob.requires) as BlobSection['requires'],
+  }));
+  const regions: RegionInfo[] = [];
+  const linked = new Map<string, LinkedRegion>();
+  for (const call of fn.bindings) {
+    if (linked.has(call.callee)) continue;
+    const info = linkRegion(call.callee, input, constantIndex);
+    const target = (module.functions.get(call.callee) as GraphFunction).attrs['target'] as string;
+    // Where only the host's variant exists the region's values live on the host.
+    const own = info.variants.some((v) => blobs[v.blob]!.target === target);
+    linked.set(call.callee, { index: regions.length, dims: info.dims, device: own ? deviceOf.get(target)! : 0 });
+    regions.push(info);
+  }
+  const entry = linkEntry(fn, module, session, linked, constantIndex, devices.length);
+
+  const manifest: ManifestBody = {
+    info: {
+      compiler: `tenon ${input.version}`, model: input.model, targets: targets.map((t) => t.name),
+      options: Object.fromEntries(targets.map((t) => [t.name, toJson(t.options)])),
+    },
+    devices, constants, blobs, regions, entries: [entry],
+    report: { placements: input.placements },
+  };
+  const writer = new ArtifactWriter();
+  if (constantBytes > 0) {
+    writer.addSection('constants', 'constants', { bytes: constantBytes, chunks: () => constantChunks(module, session, constants) });
+  }
+  input.blobs.forEach(({ blob }, i) => writer.addSection(`blob ${i}`, 'blob', blob.bytes));
+  const options = { signal: session.signal, onProgress: (written: number, total: number) => session.progress('write artifact', written, total) };
+  return {
+    manifest,
+    write: (sink) => writer.write(manifest, sink, options),
+    toBytes: () => writer.toBytes(manifest, options),
+  };
+}
+
+function linkRegion(name: string, input: LinkInput, constantIndex: (name: string) => number): RegionInfo {
+  const { module, session } = input;
+  const own = module.functions.get(name) as GraphFunction;
+  const variantOf = (fn: string): string => {
+    const f = module.functions.get(fn);
+    return f?.kind === 'graph' && typeof f.attrs['variantOf'] === 'string' ? f.attrs['variantOf'] : fn;
+  };
+  const found: { blob: number; entry: EntryManifest }[] = [];
+  input.blobs.forEach(({ blob }, i) => {
+    for (const entry of blob.entries) if (variantOf(entry.region) === name) found.push({ blob: i, entry });
+  });
+  // The region's own target comes first, its fallbacks after it.
+  found.sort((a, b) => Number(a.entry.region !== name) - Number(b.entry.region !== name));
+  if (found.length === 0) {
+    return session.fail({ code: 'link/missing-region', message: `no code generator returned an entry for ${name}`, hint: 'A code generator must return an entry for every region that it is given.' });
+  }
+  const dims = new Set(collectDims(own, session.exprs));
+  for (const { entry } of found) entry.dims.forEach((d) => dims.add(d));
+  return {
+    name, dims: [...dims].sort(), runDims: [],
+    variants: found.map(({ blob, entry }): RegionVariant => ({
+      blob, symbol: entry.symbol, constants: entry.constants.map(constantIndex), dims: entry.dims, runDims: entry.runDims,
+      workspace: entry.workspace === null ? null : encodeDim(entry.workspace),
+      guards: entry.region === name ? ((own.attrs['guards'] ?? []) as readonly Expr[]).map(encodeDim) : [],
+      kernels: entry.kernels.map((k) => ({
+        name: k.name, ops: k.ops, locs: k.locs,
+        flops: k.flops === null ? null : encodeDim(k.flops), bytes: k.bytes === null ? null : encodeDim(k.bytes),
+      })),
+    })),
+  };
+}
+
+async function* constantChunks(module: IRModule, session: Session, constants: readonly ConstantInfo[]): AsyncGenerator<Uint8Array> {
+  for (const constant of constants) {
+    const decl = module.constants.get(constant.name)!;
+    if (decl.data.kind === 'inline') yield await session.constantBytes(module, decl);
+    else {
+      for (let at = 0; at < constant.bytes; at += pieceBytes) {
+        const bytes = Math.min(pieceBytes, constant.bytes - at);
+        yield await session.constantBytes(module, { ...decl, data: { ...decl.data, offset: decl.data.offset + at, bytes } });
+      }
+    }
+    const padding = align(constant.bytes) - constant.bytes;
+    if (padding > 0) yield new Uint8Array(padding);
+  }
+}
+
+function toJson(attrs: Attrs | AttrValue): Json {
+  const visit = (a: AttrValue): Json => {
+    if (a === null || typeof a === 'boolean' || typeof a === 'string' || typeof a === 'number') return a;
+    if (typeof a === 'bigint') return String(a);
+    if (Array.isArray(a)) return a.map((x: AttrValue) => visit(x));
+    return Object.fromEntries(Object.entries(a as Attrs).sort(([x], [y]) => (x < y ? -1 : 1)).map(([k, v]) => [k, visit(v)]));
+  };
+  return visit(attrs as AttrValue);
+}

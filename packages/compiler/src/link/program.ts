@@ -1,0 +1,154 @@
+import { encodeDim, type ArenaInfo, type DimInfo, type DimProgram, type EntryInfo, type Instruction, type ParamInfo, type ResultInfo, type ValueInfo } from '@tenon/artifact';
+import type { Context, Expr, GraphFunction, IRModule, TensorType, Value } from '@tenon/plugin';
+import { dimScope } from '../graph.ts';
+import { planArena } from '../memory/arena.ts';
+import { tensorType } from '../memory/plan-region.ts';
+
+/** What the entry's program needs to know of a region. */
+export interface LinkedRegion {
+  readonly index: number;
+  /** Names of the region's dims, in the order in which calls pass them. */
+  readonly dims: readonly string[];
+  /** The device on which its arguments and results live. */
+  readonly device: number;
+}
+
+interface Register {
+  readonly value: Value;
+  readonly device: number;
+  storage: ValueInfo['storage'] | null;
+  first: number;
+  last: number;
+}
+
+/** The program of the entry function: a call per region, with copies where values cross devices. */
+export function linkEntry(
+  fn: GraphFunction, module: IRModule, ctx: Context, regions: ReadonlyMap<string, LinkedRegion>, constantIndex: (name: string) => number, devices: number,
+): EntryInfo {
+  const registers: Register[] = [];
+  const program: Instruction[] = [];
+  /** The register that holds a value on a device. */
+  const where = new Map<Value, Map<number, number>>();
+  let step = 0;
+  const add = (value: Value, device: number, storage: Register['storage']): number => {
+    const index = registers.push({ value, device, storage, first: step, last: step }) - 1;
+    if (!value.constant) {
+      const places = where.get(value) ?? new Map<number, number>();
+      places.set(device, index);
+      where.set(value, places);
+    }
+    return index;
+  };
+  const constantRegisters = new Map<string, number>();
+  const onDevice = (value: Value, device: number): number => {
+    if (value.constant) {
+      const key = `${value.name} ${device}`;
+      let index = constantRegisters.get(key);
+      if (index === undefined) {
+        index = add(value, device, { kind: 'constant', index: constantIndex(value.name) });
+        constantRegisters.set(key, index);
+      }
+      return index;
+    }
+    const places = where.get(value)!;
+    let index = places.get(device);
+    if (index === undefined) {
+      const from = places.values().next().value!;
+      step++;
+      index = add(value, device, null);
+      registers[from]!.last = step;
+      program.push({ op: 'copy', from, to: index });
+    }
+    return index;
+  };
+
+  fn.params.forEach((param, index) => add(param, 0, { kind: 'param', index }));
+  const results = new Map<Value, number>();
+  fn.results.forEach((r, index) => {
+    if (!r.constant && !fn.params.includes(r) && !results.has(r)) results.set(r, index);
+  });
+  for (const binding of fn.bindings) {
+    const region = regions.get(binding.callee);
+    if (binding.kind !== 'region' || region === undefined) {
+      ctx.fail({ code: 'link/binding', message: `@${fn.name}: ${binding.kind} ${binding.callee} is not part of any region`, loc: binding.loc });
+    }
+    const args = binding.args.map((a) => onDevice(a!, region.device));
+    step++;
+    for (const a of args) registers[a]!.last = step;
+    const made = binding.results.map((r) => {
+      const index = results.get(r);
+      return add(r, region.device, index !== undefined && region.device === 0 ? { kind: 'result', index } : null);
+    });
+    program.push({
+      op: 'call', region: region.index, args, results: made, runDims: [],
+      dims: region.dims.map((name) => encodeDim(ctx.exprs.variable(name))),
+    });
+  }
+  const returned = fn.results.map((r, index): number => {
+    const home = onDevice(r, 0);
+    const { storage } = registers[home]!;
+    if (storage?.kind === 'result' && storage.index === index) return home;
+    // A parameter, a constant, a value returned twice, or one that came from another device.
+    step++;
+    registers[home]!.last = step;
+    const copy = registers.push({ value: r, device: 0, storage: { kind: 'result', index }, first: step, last: step }) - 1;
+    program.push({ op: 'copy', from: home, to: copy });
+    return copy;
+  });
+  program.push({ op: 'return', values: returned });
+
+  const dims = dimScope(module);
+  const hint = (name: string): number => module.dims.get(name)?.hint ?? 64;
+  const arenas: ArenaInfo[] = [];
+  for (let device = 0; device < devices; device++) {
+    const mine = registers.filter((r) => r.storage === null && r.device === device);
+    if (mine.length === 0) continue;
+    const arena = planArena(mine.map((r) => ({ bytes: ctx.bytesOf(tensorType(r.value.type)), first: r.first, last: r.last })), ctx.exprs, dims, hint);
+    mine.forEach((r, i) => {
+      r.storage = { kind: 'arena', arena: arenas.length, offset: encodeDim(arena.offsets[i]!) };
+    });
+    arenas.push({ device, bytes: encodeDim(arena.bytes) });
+  }
+  const shape = (t: TensorType): DimProgram[] => t.shape.map(encodeDim);
+  return {
+    name: fn.name,
+    params: fn.params.map((p): ParamInfo => {
+      const t = tensorType(p.type);
+      const contents = t.annotations['contents'];
+      return { name: p.name, dtype: t.dtype, shape: shape(t), contents: Array.isArray(contents) ? (contents as Expr[]).map(encodeDim) : null };
+    }),
+    results: fn.results.map((r, i): ResultInfo => {
+      const t = tensorType(r.type);
+      return { name: fn.resultNames[i] ?? r.name, dtype: t.dtype, shape: shape(t) };
+    }),
+    dims: boundDims(fn, module),
+    values: registers.map((r): ValueInfo => {
+      const t = tensorType(r.value.type);
+      return { dtype: t.dtype, shape: shape(t), bytes: encodeDim(ctx.bytesOf(t)), device: r.device, storage: r.storage! };
+    }),
+    arenas,
+    program,
+  };
+}
+
+/** How each dim gets its value from the arguments of a call. */
+function boundDims(fn: GraphFunction, module: IRModule): readonly DimInfo[] {
+  const bindings = new Map<string, DimInfo['binding']>();
+  fn.params.forEach((p, param) => {
+    const t = tensorType(p.type);
+    t.shape.forEach((d, axis) => {
+      if (d.op === 'var' && !bindings.has(d.value as string)) bindings.set(d.value as string, { kind: 'axis', param, axis });
+    });
+  });
+  fn.params.forEach((p, param) => {
+    const contents = tensorType(p.type).annotations['contents'];
+    if (!Array.isArray(contents)) return;
+    (contents as Expr[]).forEach((d, element) => {
+      if (d.op === 'var' && !bindings.has(d.value as string)) bindings.set(d.value as string, { kind: 'element', param, element });
+    });
+  });
+  return [...bindings].map(([name, binding]) => {
+    const decl = module.dims.get(name);
+    return { name, min: decl?.min ?? 0, max: decl?.max ?? null, multipleOf: decl?.multipleOf ?? 1, binding };
+  });
+}

@@ -1,0 +1,236 @@
+import type { AttrValue, Binding, Context, Expr, GraphFunction, IRModule, Launch, PlannedBuffer, RegionPlan, Scope, Storage, TensorFunction, TensorType, Type, Value } from '@tenon/plugin';
+import { expressionsOf, FunctionBody, visitStmts } from '@tenon/core';
+import { lower } from '@tenon/schedule';
+import { dimScope } from '../graph.ts';
+import { planArena } from './arena.ts';
+import { flopsOf } from './flops.ts';
+import { inPlacePairs } from './in-place.ts';
+
+/** A planned region, and kernels that planning had to add (copies of parameters that are results). */
+export interface PlannedRegion {
+  readonly plan: RegionPlan;
+  readonly functions: ReadonlyMap<string, TensorFunction>;
+}
+
+/** Memory that one or several values of a region share. */
+interface Root {
+  readonly value: Value;
+  storage: Storage | null;
+  first: number;
+  last: number;
+}
+
+/** Gives every value of a kernel region its memory, and lists its launches. */
+export function planRegion(fn: GraphFunction, module: IRModule, ctx: Context): PlannedRegion {
+  return new RegionPlanner(fn, module, ctx).plan();
+}
+
+class RegionPlanner {
+  readonly #fn: GraphFunction;
+  readonly #ctx: Context;
+  readonly #dims: Scope;
+  readonly #module: IRModule;
+  readonly #roots = new Map<Value, Root>();
+  readonly #constants: string[] = [];
+  readonly #constantRoots = new Map<string, Root>();
+  readonly #functions = new Map<string, TensorFunction>();
+  readonly #steps: { binding: Binding; fn: TensorFunction }[] = [];
+
+  constructor(fn: GraphFunction, module: IRModule, ctx: Context) {
+    this.#fn = fn;
+    this.#ctx = ctx;
+    this.#module = module;
+    this.#dims = dimScope(module);
+  }
+
+  plan(): PlannedRegion {
+    const { exprs } = this.#ctx;
+    this.#fn.params.forEach((param, index) => {
+      this.#roots.set(param, { value: param, storage: { kind: 'argument', index }, first: -1, last: Infinity });
+    });
+    const remaining = this.#countUses();
+    for (const binding of this.#fn.bindings) this.#visit(binding, remaining);
+    this.#assignResults();
+    const roots = [...new Set(this.#roots.values())];
+    const free = roots.filter((r) => r.storage === null);
+    const arena = planArena(
+      free.map((r) => ({ bytes: this.#bytes(r.value), first: r.first, last: r.last })), exprs, this.#dims, (name) => this.#hint(name),
+    );
+    free.forEach((root, i) => {
+      root.storage = { kind: 'workspace', offset: arena.offsets[i]! };
+    });
+
+    const buffers: PlannedBuffer[] = [];
+    const bufferIndex = new Map<Value | string, number>();
+    const indexOf = (value: Value): number => {
+      const key = value.constant ? `@${value.name}` : value;
+      let index = bufferIndex.get(key);
+      if (index === undefined) {
+        const type = tensorType(value.type);
+        index = buffers.length;
+        buffers.push({ name: value.name, dtype: type.dtype, shape: type.shape, bytes: this.#bytes(value), storage: this.#rootOf(value).storage! });
+        bufferIndex.set(key, index);
+      }
+      return index;
+    };
+    const launches = this.#steps.map(({ binding, fn }): Launch => ({
+      kernel: fn.name,
+      args: [...binding.args.slice(0, fn.inputs.length), ...binding.results].map((v) => indexOf(v!)),
+      scalars: freeDims(fn).map((name) => ({ name, value: exprs.variable(name) })),
+      locs: strings(binding.attrs['locs']),
+      ops: strings(binding.attrs['ops']),
+      flops: flopsOf(fn, exprs),
+      bytes: [...fn.inputs, ...fn.outputs].map((b) => this.#ctx.bytesOf(b)).reduce((a, b) => exprs.add(a, b), exprs.int(0)),
+    }));
+    const dims = new Set<string>();
+    const note = (e: Expr): void => exprs.variables(e).forEach((v) => dims.add(v));
+    for (const buffer of buffers) {
+      note(buffer.bytes);
+      if (buffer.storage.kind === 'workspace') note(buffer.storage.offset);
+    }
+    for (const launch of launches) for (const s of launch.scalars) note(s.value);
+    note(arena.bytes);
+    return {
+      functions: this.#functions,
+      plan: {
+        entry: this.#fn.name, dims: [...dims].sort(), runDims: [], params: this.#fn.params.length, results: this.#fn.results.length,
+        constants: this.#constants, workspace: arena.bytes, buffers, launches,
+      },
+    };
+  }
+
+  #hint(name: string): number {
+    const dim = this.#module.dims.get(name);
+    return dim?.hint ?? Math.min(dim?.max ?? 64, Math.max(dim?.min ?? 1, 64));
+  }
+
+  #bytes(value: Value): Expr {
+    return this.#ctx.bytesOf(tensorType(value.type));
+  }
+
+  #rootOf(value: Value): Root {
+    if (value.constant) {
+      let root = this.#constantRoots.get(value.name);
+      if (root === undefined) {
+        root = { value, storage: { kind: 'constant', index: this.#constants.length }, first: -1, last: Infinity };
+        this.#constants.push(value.name);
+        this.#constantRoots.set(value.name, root);
+      }
+      return root;
+    }
+    return this.#roots.get(value)!;
+  }
+
+  /** Uses left of each value, counting being a result of the region. */
+  #countUses(): Map<Value, number> {
+    const uses = new Map<Value, number>();
+    const use = (v: Value | null): void => {
+      if (v !== null && !v.constant) uses.set(v, (uses.get(v) ?? 0) + 1);
+    };
+    for (const binding of this.#fn.bindings) binding.args.forEach(use);
+    this.#fn.results.forEach(use);
+    return uses;
+  }
+
+  #visit(binding: Binding, remaining: Map<Value, number>): void {
+    const used = (v: Value | null): void => {
+      if (v !== null && !v.constant) remaining.set(v, remaining.get(v)! - 1);
+    };
+    if (binding.kind === 'op') {
+      // A view: the result is the argument's memory.
+      binding.args.forEach(used);
+      const [arg] = binding.args;
+      this.#roots.set(binding.results[0]!, this.#rootOf(arg!));
+      return;
+    }
+    const kernel = this.#module.functions.get(binding.callee);
+    if (binding.kind !== 'kernel' || kernel?.kind !== 'tensor') {
+      this.#ctx.fail({ code: 'memory/binding', message: `${this.#fn.name}: ${binding.kind} ${binding.callee} cannot be planned`, loc: binding.loc });
+    }
+    const step = this.#steps.length;
+    this.#steps.push({ binding, fn: kernel });
+    for (const arg of binding.args) if (arg !== null) this.#rootOf(arg).last = Math.max(this.#rootOf(arg).last, step);
+    binding.args.forEach(used);
+    binding.results.forEach((result, r) => {
+      const alias = binding.effects?.aliases.find(([res]) => res === r);
+      const root = alias !== undefined ? this.#rootOf(binding.args[alias[1]]!) : this.#takenOver(binding, kernel, r, remaining);
+      this.#roots.set(result, root ?? { value: result, storage: null, first: step, last: step });
+      this.#roots.get(result)!.last = Math.max(this.#roots.get(result)!.last, step);
+    });
+  }
+
+  /** The memory of an argument that dies here and that the kernel may overwrite in place. */
+  #takenOver(binding: Binding, kernel: TensorFunction, result: number, remaining: ReadonlyMap<Value, number>): Root | null {
+    for (const [output, input] of inPlacePairs(kernel)) {
+      const arg = binding.args[input];
+      if (output !== result || !arg || arg.constant) continue;
+      const root = this.#rootOf(arg);
+      if (root.storage !== null) continue;
+      const alive = [...this.#roots].some(([v, r]) => r === root && (remaining.get(v) ?? 0) > 0);
+      const twice = binding.args.some((a, i) => a !== null && i !== input && !a.constant && this.#rootOf(a) === root);
+      const shared = binding.results.some((other, i) => i !== result && this.#roots.get(other) === root);
+      if (!alive && !twice && !shared && this.#bytes(root.value) === this.#bytes(binding.results[result]!)) return root;
+    }
+    return null;
+  }
+
+  /** Results get the caller's memory; a result that is somebody else's memory already is copied at the end. */
+  #assignResults(): void {
+    this.#fn.results.forEach((result, index) => {
+      const root = this.#rootOf(result);
+      if (root.storage === null && this.#bytes(root.value) === this.#bytes(result)) {
+        root.storage = { kind: 'result', index };
+        return;
+      }
+      const fn = this.#copyKernel(tensorType(result.type));
+      const target: Value = { name: `${result.name}.copy${index}`, type: result.type, constant: false };
+      root.last = Math.max(root.last, this.#steps.length);
+      this.#roots.set(target, { value: target, storage: { kind: 'result', index }, first: this.#steps.length, last: Infinity });
+      this.#steps.push({
+        binding: { kind: 'kernel', callee: fn.name, args: [result], scalars: [], attrs: { ops: [], locs: [] }, results: [target], effects: null, loc: null }, fn,
+      });
+    });
+  }
+
+  #copyKernel(type: TensorType): TensorFunction {
+    const { exprs } = this.#ctx;
+    const shape = [exprs.product(type.shape)];
+    let n = 0;
+    while (this.#module.functions.has(`copy_${n}`) || this.#functions.has(`copy_${n}`)) n++;
+    const input = { name: 'x', dtype: type.dtype, shape, scope: 'global' };
+    const output = { name: 'y', dtype: type.dtype, shape, scope: 'global' };
+    const body = new FunctionBody(exprs, [input, output]);
+    body.compute(output, (i) => body.load(input, i));
+    const fn = lower(body.finish(`copy_${n}`, [input], [output]), exprs, this.#dims);
+    this.#functions.set(fn.name, fn);
+    return fn;
+  }
+}
+
+export function tensorType(type: Type): TensorType {
+  if (type.kind !== 'tensor') throw new TypeError(`kernels work on tensors, not on ${type.kind}`);
+  return type;
+}
+
+/** Dims and scalars that a lowered function mentions without binding them, by name. */
+export function freeDims(fn: TensorFunction): readonly string[] {
+  const free = new Set<string>();
+  const bound = new Set<string>();
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.op === 'var') free.add(e.value as string);
+    e.args.forEach(visit);
+  };
+  for (const b of [...fn.inputs, ...fn.outputs]) b.shape.forEach(visit);
+  visitStmts(fn.body, (s) => {
+    if (s.kind === 'for' || s.kind === 'let') bound.add(s.variable);
+    expressionsOf(s).forEach(visit);
+  });
+  return [...free].filter((name) => !bound.has(name)).sort();
+}
+
+function strings(value: AttrValue | undefined): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}

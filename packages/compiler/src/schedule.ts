@@ -1,0 +1,155 @@
+import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
+import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
+import { lower } from '@tenon/schedule';
+import { dimScope, freshName, graphFunctions } from './graph.ts';
+
+/** Which rule took a kernel, and why the others did not. */
+export interface ScheduleRecord {
+  readonly kernel: string;
+  readonly target: string;
+  readonly rule: string | null;
+  readonly rejected: readonly { readonly rule: string; readonly code: string; readonly message: string }[];
+}
+
+/**
+ * Schedules every kernel of a target with the most specific rule that fits, removes its blocks, and cuts it into launches:
+ * one kernel per outermost loop nest, with temporaries between them as values of the graph.
+ */
+export function schedulePass(session: Session, records: ScheduleRecord[]): Pass {
+  return {
+    name: 'schedule-kernels',
+    phase: 'schedule',
+    doc: 'Schedules kernels by rule and cuts them into launches.',
+    run: (module, ctx) => scheduleModule(module, ctx, session.registry.schedules, records),
+  };
+}
+
+interface Scheduled {
+  readonly pieces: readonly Piece[];
+  readonly temporaries: readonly Buffer[];
+}
+/** One launch: its function, and the buffers of the whole kernel that its arguments are. */
+interface Piece {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Outputs that earlier launches have written already. */
+  readonly updates: readonly string[];
+}
+
+function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): IRModule {
+  const { target } = ctx;
+  if (target?.form !== 'kernels') return module;
+  const functions = new Map(module.functions);
+  const dims = dimScope(module);
+  const mine = rules.filter((r) => r.target === target.name).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
+  const done = new Map<string, Scheduled>();
+  for (const fn of graphFunctions(module)) {
+    if (fn.attrs['target'] !== target.name) continue;
+    const bindings: Binding[] = [];
+    const names = new Set(fn.params.map((p) => p.name));
+    for (const b of fn.bindings) for (const r of b.results) names.add(r.name);
+    for (const binding of fn.bindings) {
+      if (binding.kind !== 'kernel') {
+        bindings.push(binding);
+        continue;
+      }
+      let scheduled = done.get(binding.callee);
+      if (scheduled === undefined) {
+        const kernel = module.functions.get(binding.callee);
+        if (kernel?.kind !== 'tensor') return ctx.fail({ code: 'schedule/callee', message: `@${binding.callee} is not a tensor function` });
+        ctx.progress('schedule kernels');
+        scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
+        done.set(binding.callee, scheduled);
+      }
+      bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names));
+    }
+    const next: GraphFunction = { ...fn, bindings };
+    functions.set(fn.name, next);
+  }
+  return { ...module, functions };
+}
+
+function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext, records: ScheduleRecord[]): TensorFunction {
+  const targetCtx = ctx as PassContext & { readonly target: NonNullable<PassContext['target']> };
+  const rejected: { rule: string; code: string; message: string }[] = [];
+  for (const rule of rules) {
+    const verdict: Verdict = rule.applies(fn, targetCtx);
+    if (verdict.ok) {
+      records.push({ kernel: fn.name, target: targetCtx.target.name, rule: rule.id, rejected });
+      return rule.apply(fn, targetCtx);
+    }
+    rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message });
+  }
+  records.push({ kernel: fn.name, target: targetCtx.target.name, rule: null, rejected });
+  return fn;
+}
+
+/** Cuts a scheduled function at its outermost statements, and lowers each part. */
+function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext, dims: Scope): Scheduled {
+  const temporaries: Buffer[] = [];
+  let body: Stmt = fn.body;
+  while (body.kind === 'alloc' && body.buffer.scope === 'global') {
+    temporaries.push(body.buffer);
+    body = body.body;
+  }
+  const buffers = buffersOf(fn);
+  const parts = body.kind === 'seq' ? body.body : [body];
+  const written = new Set<string>();
+  const own = new Set([...fn.inputs, ...fn.outputs, ...temporaries].map((b) => b.name));
+  functions.delete(fn.name);
+  const pieces = parts.map((part, i): Piece => {
+    const reads = new Set(loadsOf(part).map((l) => l.value as string).filter((b) => own.has(b)));
+    const writes = new Set<string>();
+    visitStmts(part, (s) => {
+      if (s.kind === 'store' && own.has(s.buffer)) writes.add(s.buffer);
+    });
+    const outputs = [...own].filter((b) => writes.has(b));
+    const updates = outputs.filter((b) => written.has(b));
+    const inputs = [...own].filter((b) => reads.has(b) && !writes.has(b));
+    for (const b of writes) written.add(b);
+    const name = parts.length === 1 ? fn.name : freshName(functions, `${fn.name}_${i}`);
+    const piece: TensorFunction = {
+      ...fn, name, body: seq([part]), inputs: inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
+    };
+    functions.set(name, lower(piece, ctx.exprs, dims));
+    return { name, inputs, outputs, updates };
+  });
+  return { pieces, temporaries };
+}
+
+/** The launches of one kernel call. */
+function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>): Binding[] {
+  const values = new Map<string, Value>();
+  kernel.inputs.forEach((b, i) => values.set(b.name, call.args[i]!));
+  const finals = new Map(kernel.outputs.map((b, i) => [b.name, call.results[i]!]));
+  const fresh = (base: string): string => {
+    let name = base;
+    for (let n = 1; names.has(name); n++) name = `${base}.${n}`;
+    names.add(name);
+    return name;
+  };
+  const shapes = new Map([...scheduled.temporaries, ...kernel.outputs].map((b) => [b.name, b]));
+  const lastWrite = new Map<string, number>();
+  scheduled.pieces.forEach((p, i) => p.outputs.forEach((b) => lastWrite.set(b, i)));
+  return scheduled.pieces.map((piece, i): Binding => {
+    const args = piece.inputs.map((b) => values.get(b)!);
+    const aliases: [number, number][] = [];
+    const mutates: number[] = [];
+    piece.outputs.forEach((b, r) => {
+      if (!piece.updates.includes(b)) return;
+      aliases.push([r, args.length]);
+      mutates.push(args.length);
+      args.push(values.get(b)!);
+    });
+    const results = piece.outputs.map((b): Value => {
+      const final = finals.get(b);
+      if (final !== undefined && lastWrite.get(b) === i) return final;
+      const buffer = shapes.get(b)!;
+      return { name: fresh(`${call.results[0]!.name}.${b}`), type: { kind: 'tensor', dtype: buffer.dtype, shape: buffer.shape, annotations: {} }, constant: false };
+    });
+    piece.outputs.forEach((b, r) => values.set(b, results[r]!));
+    return { ...call, callee: piece.name, args, results, effects: aliases.length === 0 ? null : { mutates, aliases } };
+  });
+}
+

@@ -1,0 +1,64 @@
+import type { Attrs, Expr, Operator } from '@tenon/plugin';
+import { activationsDoc } from './activations.ts';
+import { sequenceSamples } from './samples.ts';
+import { costOfSequence, defineSequence, evaluateSequence, inferSequence, sequenceDoc, type Cell } from './sequence.ts';
+
+const cell: Cell = {
+  gates: 4,
+  cellState: true,
+  temporaries: [],
+  activations: ['sigmoid', 'tanh', 'tanh'],
+  evaluate: ({ size, h, c, input, recurrent, recurrentBias, peephole, activate, clip }, attrs) => {
+    const gates = input.map((value, row) => value + recurrent(row, h) + recurrentBias(row));
+    for (let j = 0; j < size; j++) {
+      const i = activate(0, clip(gates[j]! + peephole(j) * c[j]!));
+      const f = attrs['coupled'] === true ? 1 - i : activate(0, clip(gates[2 * size + j]! + peephole(2 * size + j) * c[j]!));
+      c[j] = f * c[j]! + i * activate(1, clip(gates[3 * size + j]!));
+      h[j] = activate(0, clip(gates[size + j]! + peephole(size + j) * c[j]!)) * activate(2, c[j]!);
+    }
+  },
+  emit: ({ b, size, h, c: state, gates, input, addRecurrent, recurrentBias, peephole, activate, clip }, attrs) => {
+    const { exprs: e } = b;
+    const c = state!;
+    b.loop(e.mul(size, 4), (row) => {
+      b.store(gates, [row], e.add(input(row), recurrentBias(row)));
+      addRecurrent(row, row, h);
+    });
+    b.loop(size, (j) => {
+      const gate = (k: number, cellState: Expr | null): Expr => {
+        const row = e.add(j, e.mul(size, k));
+        const value = b.load(gates, [row]);
+        const weight = cellState && peephole(row);
+        return clip(weight && cellState ? e.add(value, e.mul(weight, cellState)) : value);
+      };
+      const before = b.let(b.load(c, [j]));
+      const i = b.let(activate(0, gate(0, before)));
+      const f = attrs['coupled'] === true ? e.sub(e.constant(1, c.dtype), i) : activate(0, gate(2, before));
+      const now = b.let(e.add(e.mul(f, before), e.mul(i, activate(1, gate(3, null)))));
+      b.store(c, [j], now);
+      b.store(h, [j], e.mul(activate(0, gate(1, now)), activate(2, now)));
+    });
+  },
+};
+
+const lstm: Operator = {
+  name: 'nn.lstm',
+  doc: sequenceDoc
+    + 'Gates in order i, o, f, c. With hidden state h and cell state c: i = f₀(i + pᵢ·c), f = f₀(f + p_f·c) (1 − i where `coupled`), c ← f·c + i·f₁(c̃), o = f₀(o + pₒ·c), '
+    + 'h ← o·f₂(c); each gate stands for x·wᵀ + h·rᵀ + its biases; `peephole` [N, 3·H] holds pᵢ, pₒ, p_f. Defaults of f₀, f₁, f₂: sigmoid, tanh, tanh. '
+    + activationsDoc + ' Source: Hochreiter, Schmidhuber 1997; peepholes: Gers, Schmidhuber 2000.',
+  signature: {
+    params: ['x', 'w', 'r', 'bias?', 'lengths?', 'initial_h?', 'initial_c?', 'peephole?'],
+    attrs: { direction: 'forward', activations: null, clip: null, coupled: false } satisfies Attrs,
+    results: ['y', 'last_h', 'last_c'],
+  },
+  facets: {
+    infer: (call) => inferSequence(call, cell),
+    reference: (call) => evaluateSequence(call, cell),
+    define: (call, b) => defineSequence(call, b, cell),
+    cost: costOfSequence,
+    samples: () => sequenceSamples(cell, [{ coupled: true }, { activations: [{ name: 'hard_sigmoid' }, { name: 'softsign' }, { name: 'leaky_relu', alpha: 0.3 }] }]),
+  },
+};
+
+export const operators: readonly Operator[] = [lstm];

@@ -1,0 +1,2 @@
+export { browserHost } from './browser/host.ts';
+export { urlSource } from './browser/url-source.ts';

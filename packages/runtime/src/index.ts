@@ -1,0 +1,10 @@
+export { createRuntime, type LoadModelOptions, type Runtime, type RuntimeOptions } from './runtime.ts';
+export type { Model, RunOptions, RunResult, TensorInfo } from './model.ts';
+export type { BoundModel } from './bound-model.ts';
+export { type NestedNumbers, Tensor, tensor } from './tensor.ts';
+export type { Input, Inputs } from './arguments.ts';
+export type { OutputMemory, Outputs } from './outputs.ts';
+export type { CallProfile, ChromeTrace, KernelProfile, RunProfile, TransferProfile } from './profile.ts';
+export type { MemoryUse } from './prepared.ts';
+export { createHostDevice, createHostQueue } from './host-device.ts';
+export { bytesSource } from './source.ts';

@@ -1,0 +1,129 @@
+import { type ArtifactKernel, evaluateDim } from '@tenon/artifact';
+import type { MemoryUse } from './prepared.ts';
+
+/** One kernel of one run. Times in milliseconds since the run began. */
+export interface KernelProfile {
+  readonly kernel: string;
+  readonly region: string;
+  /** The loader that ran it. */
+  readonly loader: string;
+  readonly ops: readonly string[];
+  /** Nodes of the model that it computes. */
+  readonly locs: readonly string[];
+  readonly begin: number;
+  readonly milliseconds: number;
+  readonly flops: number | null;
+  /** Bytes read and written. */
+  readonly bytes: number | null;
+  readonly gflopsPerSecond: number | null;
+  readonly gigabytesPerSecond: number | null;
+}
+
+export interface CallProfile {
+  readonly region: string;
+  readonly loader: string;
+  readonly begin: number;
+  readonly milliseconds: number;
+}
+
+export interface TransferProfile {
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: number;
+  readonly begin: number;
+  readonly milliseconds: number;
+}
+
+/** Where the time and memory of one run went. */
+export interface RunProfile {
+  readonly milliseconds: number;
+  /** In launch order. Empty for regions whose loader does not measure kernels. */
+  readonly kernels: readonly KernelProfile[];
+  readonly calls: readonly CallProfile[];
+  readonly transfers: readonly TransferProfile[];
+  /** Memory of this run, constants aside. */
+  readonly memory: readonly MemoryUse[];
+  /** Bytes of constants by space. */
+  readonly constants: { readonly [space: string]: number };
+  /** For chrome://tracing and https://ui.perfetto.dev. */
+  chromeTrace(): ChromeTrace;
+}
+
+/** The Trace Event Format: complete events, times in microseconds. */
+export interface ChromeTrace {
+  readonly displayTimeUnit: 'ms';
+  readonly traceEvents: readonly {
+    readonly name: string;
+    readonly cat: string;
+    readonly ph: 'X' | 'M';
+    readonly ts: number;
+    readonly dur?: number;
+    readonly pid: number;
+    readonly tid: number;
+    readonly args: { readonly [name: string]: unknown };
+  }[];
+}
+
+export interface ProfileRecorder {
+  now(): number;
+  call(region: string, loader: string, kernels: readonly ArtifactKernel[], dims: ReadonlyMap<string, number>, begin: number, times: KernelTimes | null): void;
+  transfer(from: string, to: string, bytes: number, begin: number): void;
+  finish(memory: readonly MemoryUse[], constants: ReadonlyMap<string, number>): RunProfile;
+}
+type KernelTimes = readonly { readonly kernel: string; readonly begin: number; readonly end: number }[];
+
+/** Starts measuring a run. `now`: milliseconds, monotonic. */
+export function createRecorder(now: () => number): ProfileRecorder {
+  const start = now();
+  const kernels: KernelProfile[] = [];
+  const calls: CallProfile[] = [];
+  const transfers: TransferProfile[] = [];
+  const since = (begin: number): { begin: number; milliseconds: number } => ({ begin: begin - start, milliseconds: now() - begin });
+  return {
+    now,
+    call(region, loader, infos, dims, begin, times) {
+      calls.push({ region, loader, ...since(begin) });
+      times?.forEach((time, i) => {
+        const info = infos[i]?.name === time.kernel ? infos[i] : infos.find((candidate) => candidate.name === time.kernel);
+        const nanoseconds = time.end - time.begin;
+        const flops = info?.flops ? evaluateDim(info.flops, dims) : null;
+        const bytes = info?.bytes ? evaluateDim(info.bytes, dims) : null;
+        const rate = (amount: number | null): number | null => (amount === null || nanoseconds <= 0 ? null : amount / nanoseconds);
+        kernels.push({
+          kernel: time.kernel, region, loader, ops: info?.ops ?? [], locs: info?.locs ?? [],
+          begin: begin - start + time.begin / 1e6, milliseconds: nanoseconds / 1e6,
+          flops, bytes, gflopsPerSecond: rate(flops), gigabytesPerSecond: rate(bytes),
+        });
+      });
+    },
+    transfer(from, to, bytes, begin) {
+      transfers.push({ from, to, bytes, ...since(begin) });
+    },
+    finish(memory, constants) {
+      const milliseconds = now() - start;
+      return {
+        milliseconds, kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
+        chromeTrace: () => chromeTrace(milliseconds, kernels, calls, transfers),
+      };
+    },
+  };
+}
+
+function chromeTrace(milliseconds: number, kernels: readonly KernelProfile[], calls: readonly CallProfile[], transfers: readonly TransferProfile[]): ChromeTrace {
+  const threads = ['run', 'transfers', ...new Set(calls.map((call) => call.loader))];
+  const tid = (name: string): number => threads.indexOf(name);
+  const event = (name: string, cat: string, thread: string, span: { readonly begin: number; readonly milliseconds: number }, args: object) =>
+    ({ name, cat, ph: 'X' as const, ts: span.begin * 1e3, dur: span.milliseconds * 1e3, pid: 1, tid: tid(thread), args: { ...args } });
+  return {
+    displayTimeUnit: 'ms',
+    traceEvents: [
+      ...threads.map((name) => ({ name: 'thread_name', cat: '__metadata', ph: 'M' as const, ts: 0, pid: 1, tid: tid(name), args: { name } })),
+      event('run', 'run', 'run', { begin: 0, milliseconds }, {}),
+      ...calls.map((call) => event(call.region, 'region', call.loader, call, {})),
+      ...kernels.map((kernel) => event(kernel.kernel, 'kernel', kernel.loader, kernel, {
+        ops: kernel.ops, locs: kernel.locs, flops: kernel.flops, bytes: kernel.bytes, gflopsPerSecond: kernel.gflopsPerSecond,
+      })),
+      ...transfers.map((transfer) => event(`${transfer.from} → ${transfer.to}`, 'transfer', 'transfers', transfer, { bytes: transfer.bytes })),
+    ],
+  };
+}

@@ -1,0 +1,4 @@
+export { computeForm, fromStages, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
+export { declaredBuffers, declaredVariables, Names, renameExpr, renameStmt } from './rename.ts';
+export { canInline, computeInline, countLoads, stageScope } from './inline.ts';
+export { decomposeReductions, lower, simplifyStmt } from './lower.ts';

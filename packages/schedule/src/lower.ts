@@ -1,0 +1,162 @@
+import type { Block, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
+import { mapChildren, seq } from '@tenon/core';
+import { Names, renameStmt } from './rename.ts';
+
+/**
+ * Removes blocks: iteration variables become their bindings, predicates become `if`, initial values of reductions run
+ * before the outermost loop that reduces. Loops of extent one disappear, and expressions are simplified with what the
+ * loops around them say.
+ */
+export function lower(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): TensorFunction {
+  const names = new Names(fn);
+  const body = simplifyStmt(removeBlocks(decomposeReductions(fn.body, exprs, names), exprs), exprs, dims);
+  return { ...fn, body };
+}
+
+/** Moves the `init` of every reduction block in front of the outermost loop that its reduction variables use. */
+export function decomposeReductions(stmt: Stmt, exprs: ExprBuilder, names: Names): Stmt {
+  const visit = (s: Stmt): Stmt => {
+    if (s.kind === 'for') {
+      const found = initUnder(s, exprs);
+      if (found !== null) {
+        const init = initNest(found.block, found.loops, exprs, names);
+        return seq([init, visit(withoutInit(s, found.block))]);
+      }
+    }
+    if (s.kind === 'block' && s.init !== null && !s.iters.some((i) => i.type === 'reduce')) {
+      return { ...s, init: null, body: seq([s.init, s.body]) };
+    }
+    return mapChildren(s, visit);
+  };
+  return visit(stmt);
+}
+
+/** The reduction block for which `loop` is the outermost reducing loop, with the loops from `loop` down to it. */
+function initUnder(loop: For, exprs: ExprBuilder): { block: Block; loops: For[] } | null {
+  const search = (s: Stmt, loops: For[]): { block: Block; loops: For[] } | null => {
+    if (s.kind === 'block') {
+      if (s.init === null) return null;
+      const reduces = s.iters.some((i) => i.type === 'reduce' && exprs.variables(i.binding).includes(loop.variable));
+      const spatial = s.iters.some((i) => i.type === 'spatial' && exprs.variables(i.binding).includes(loop.variable));
+      return reduces && !spatial ? { block: s, loops } : null;
+    }
+    const next = s.kind === 'for' ? [...loops, s] : loops;
+    const children = s.kind === 'seq' ? s.body : s.kind === 'for' || s.kind === 'alloc' || s.kind === 'let' ? [s.body] : [];
+    for (const child of children) {
+      const found = search(child, next);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  return search(loop, []);
+}
+
+function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names: Names): Stmt {
+  const spatial = block.iters.filter((i) => i.type === 'spatial');
+  const used = new Set(spatial.flatMap((i) => exprs.variables(i.binding)));
+  const kept = loops.filter((l) => used.has(l.variable));
+  const reduceLoops = new Set(loops.filter((l) => !used.has(l.variable)).map((l) => l.variable));
+  // A predicate that involves reducing loops does not concern the initial value.
+  const predicate = block.predicate !== null && !exprs.variables(block.predicate).some((v) => reduceLoops.has(v)) ? block.predicate : null;
+  let nest: Stmt = {
+    kind: 'block', name: `${block.name}_init`, iters: spatial, reads: [], writes: block.writes, predicate, init: null, body: block.init!, annotations: {},
+  };
+  for (const loop of [...kept].reverse()) nest = { ...loop, body: nest };
+  const fresh = new Map<string, string>();
+  for (const loop of kept) fresh.set(loop.variable, names.fresh('i'));
+  for (const iter of spatial) fresh.set(iter.name, names.fresh('v'));
+  return renameStmt(exprs, nest, fresh, new Map());
+}
+
+function withoutInit(stmt: Stmt, block: Block): For {
+  const visit = (s: Stmt): Stmt => (s === block ? { ...block, init: null } : mapChildren(s, visit));
+  return visit(stmt) as For;
+}
+
+function removeBlocks(stmt: Stmt, exprs: ExprBuilder): Stmt {
+  const visit = (s: Stmt, values: ReadonlyMap<string, Expr>): Stmt => {
+    const expr = (e: Expr): Expr => exprs.substitute(e, values);
+    switch (s.kind) {
+      case 'block': {
+        const inner = new Map(values);
+        for (const iter of s.iters) inner.set(iter.name, expr(iter.binding));
+        const body = visit(s.body, inner);
+        const withInit = s.init === null ? body : seq([
+          { kind: 'if', condition: firstIteration(s, inner, exprs), then: visit(s.init, inner), otherwise: null }, body,
+        ]);
+        return s.predicate === null ? withInit : { kind: 'if', condition: expr(s.predicate), then: withInit, otherwise: null };
+      }
+      case 'for':
+        return { ...s, extent: expr(s.extent), body: visit(s.body, values) };
+      case 'store':
+        return { ...s, indices: s.indices.map(expr), value: expr(s.value) };
+      case 'let':
+        return { ...s, value: expr(s.value), body: visit(s.body, values) };
+      case 'if':
+        return { ...s, condition: expr(s.condition), then: visit(s.then, values), otherwise: s.otherwise === null ? null : visit(s.otherwise, values) };
+      case 'while':
+        return { ...s, condition: expr(s.condition), body: visit(s.body, values) };
+      case 'evaluate':
+        return { ...s, value: expr(s.value) };
+      case 'alloc':
+        return { ...s, buffer: { ...s.buffer, shape: s.buffer.shape.map(expr) }, body: visit(s.body, values) };
+      case 'seq':
+        return seq(s.body.map((x) => visit(x, values)));
+    }
+  };
+  return visit(stmt, new Map());
+}
+
+function firstIteration(block: Block, values: ReadonlyMap<string, Expr>, exprs: ExprBuilder): Expr {
+  return block.iters
+    .filter((i) => i.type === 'reduce')
+    .map((i) => exprs.eq(values.get(i.name)!, 0))
+    .reduce((a, b) => exprs.and(a, b), exprs.constant(true, 'bool'));
+}
+
+/** Simplifies every expression with facts about the loops around it, and drops loops and branches that decide themselves. */
+export function simplifyStmt(stmt: Stmt, exprs: ExprBuilder, dims: Scope): Stmt {
+  const visit = (s: Stmt, scope: Scope, values: ReadonlyMap<string, Expr>): Stmt => {
+    const expr = (e: Expr): Expr => exprs.simplify(exprs.substitute(e, values), scope);
+    switch (s.kind) {
+      case 'for': {
+        const extent = expr(s.extent);
+        if (exprs.valueOf(extent) === 0) return { kind: 'seq', body: [] };
+        if (exprs.valueOf(extent) === 1 && s.loop !== 'parallel') {
+          return visit(s.body, scope, new Map(values).set(s.variable, exprs.int(0)));
+        }
+        const inner = new Map<string, VarFacts>(scope).set(s.variable, { min: 0, max: exprs.sub(extent, 1) });
+        // Inside the loop its extent is at least one.
+        if (extent.op === 'var') {
+          const facts = inner.get(extent.value as string);
+          if (facts !== undefined && typeof facts.min === 'number' && facts.min < 1) inner.set(extent.value as string, { ...facts, min: 1 });
+        }
+        return { ...s, extent, body: visit(s.body, inner, values) };
+      }
+      case 'if': {
+        const condition = expr(s.condition);
+        if (condition.op === 'const') {
+          if (condition.value !== 0) return visit(s.then, scope, values);
+          return s.otherwise === null ? { kind: 'seq', body: [] } : visit(s.otherwise, scope, values);
+        }
+        return { ...s, condition, then: visit(s.then, scope, values), otherwise: s.otherwise === null ? null : visit(s.otherwise, scope, values) };
+      }
+      case 'store':
+        return { ...s, indices: s.indices.map(expr), value: expr(s.value) };
+      case 'let':
+        return { ...s, value: expr(s.value), body: visit(s.body, scope, values) };
+      case 'while':
+        return { ...s, condition: expr(s.condition), body: visit(s.body, scope, values) };
+      case 'evaluate':
+        return { ...s, value: expr(s.value) };
+      case 'alloc':
+        return { ...s, buffer: { ...s.buffer, shape: s.buffer.shape.map(expr) }, body: visit(s.body, scope, values) };
+      case 'seq':
+        return seq(s.body.map((x) => visit(x, scope, values)));
+      case 'block':
+        throw new RangeError('simplifyStmt runs after blocks are removed');
+    }
+  };
+  return visit(stmt, dims, new Map());
+}
+

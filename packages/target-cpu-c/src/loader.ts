@@ -1,0 +1,1 @@
+export { cpuC } from './runtime/loader.ts';

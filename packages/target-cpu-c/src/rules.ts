@@ -1,0 +1,3 @@
+import type { Rule } from '@tenon/plugin';
+
+export const rules: readonly Rule[] = [];

@@ -1,0 +1,222 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import koffi, { type LibraryHandle } from 'koffi';
+import type { BlobInfo, BoundCall, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
+import { TenonError } from '@tenon/plugin';
+import { blobFormat, blobFormatVersion } from './format.ts';
+import { HostQueue, hostBytes, hostDevice } from './host-device.ts';
+import { machineFeatures } from './machine.ts';
+
+/**
+ * The loader of what the C target compiles. One per runtime. Loading needs a folder for temporary files from which the
+ * system runs code.
+ */
+export function cpuC(): Loader {
+  let features: ReadonlySet<string> | null | undefined;
+  return {
+    name: 'cpu-c',
+    format: blobFormat,
+    formatVersions: [blobFormatVersion],
+    native: true,
+    device: hostDevice((bytes) => BigInt(koffi.address(bytes))),
+    answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
+    load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
+  };
+}
+
+/** Compares what a blob requires with a machine. `features` null: the machine does not tell. */
+export function answer(
+  requires: BlobInfo['requires'],
+  machine: { readonly arch: string; readonly platform: string },
+  features: ReadonlySet<string> | null,
+): LoaderAnswer {
+  const recompile = (reason: string): LoaderAnswer => ({ kind: 'recompile', code: 'cpu-c/other-machine', reason });
+  const { arch, platform } = requires;
+  if (arch !== machine.arch) return recompile(`it was compiled for ${String(arch)} processors, this one is ${machine.arch}`);
+  if (platform !== machine.platform) return recompile(`it was compiled for ${String(platform)}, this is ${machine.platform}`);
+  const needed = Array.isArray(requires['features']) ? requires['features'].map(String) : [];
+  if (features === null) return { kind: needed.length === 0 ? 'optimal' : 'usable' };
+  const missing = needed.filter((f) => !features.has(f));
+  return missing.length === 0 ? { kind: 'optimal' } : recompile(`it uses instructions that this processor does not have: ${missing.join(', ')}`);
+}
+
+/** Every pointer and number of these functions is passed as an integer: addresses are taken once, when binding. */
+type EntryFunction = ((pool: bigint, views: bigint, dims: bigint, profile: bigint) => number) & {
+  async(pool: bigint, views: bigint, dims: bigint, profile: bigint, done: (error: Error | null, status: number) => void): void;
+};
+
+class SharedObject implements LoadedBlob {
+  readonly #blob: BlobInfo;
+  readonly #library: LibraryHandle;
+  readonly #pool: bigint;
+  readonly #entries = new Map<string, EntryFunction>();
+  #running = 0;
+  #disposed = false;
+  #unloaded = false;
+
+  constructor(blob: BlobInfo, bytes: Uint8Array, options: LoadOptions) {
+    this.#blob = blob;
+    this.#library = open(bytes);
+    const cores = availableParallelism();
+    const threads = options.threads > 0 ? options.threads : cores;
+    this.#pool = BigInt(this.#library.func('tenon_pool_create', 'uint64_t', ['int', 'int'])(threads, cores));
+    if (this.#pool === 0n) {
+      this.#library.unload();
+      throw new TenonError({ code: 'cpu-c/no-threads', message: `the system does not give ${threads} threads`, hint: 'ask for fewer threads' });
+    }
+  }
+
+  bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall {
+    if (this.#disposed) throw new TenonError({ code: 'cpu-c/disposed', message: `${symbol}: the model was disposed` });
+    const entry = this.#blob.entries.find((e) => e.symbol === symbol);
+    if (entry === undefined) throw new TenonError({ code: 'cpu-c/no-entry', message: `the shared object has no entry ${symbol}` });
+    const [callerDims, runDims, launches] = this.#counts(symbol);
+    if (dims.length !== callerDims) {
+      throw new TenonError({ code: 'cpu-c/wrong-dims', message: `${symbol} takes ${callerDims} dims, not ${dims.length}` });
+    }
+    return new Call(this, symbol, this.#entry(symbol), this.#pool, views, dims, runDims, launches, entry.kernels);
+  }
+
+  #counts(symbol: string): [number, number, number] {
+    const counts: unknown = koffi.decode(this.#library.symbol(`${symbol}_counts`), 'int64_t', 3);
+    return Array.from(counts as ArrayLike<number | bigint>, Number) as [number, number, number];
+  }
+
+  #entry(symbol: string): EntryFunction {
+    let entry = this.#entries.get(symbol);
+    if (entry === undefined) {
+      entry = this.#library.func(symbol, 'int', ['uint64_t', 'uint64_t', 'uint64_t', 'uint64_t']) as unknown as EntryFunction;
+      this.#entries.set(symbol, entry);
+    }
+    return entry;
+  }
+
+  begin(symbol: string): void {
+    if (this.#disposed) throw new TenonError({ code: 'cpu-c/disposed', message: `${symbol}: the model was disposed` });
+    this.#running++;
+  }
+
+  end(): void {
+    this.#running--;
+    if (this.#disposed) this.#unload();
+  }
+
+  /** Calls that still run on other threads end first. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#unload();
+  }
+
+  #unload(): void {
+    if (this.#running > 0 || this.#unloaded) return;
+    this.#unloaded = true;
+    this.#library.func('tenon_pool_destroy', 'void', ['uint64_t'])(this.#pool);
+    this.#library.unload();
+  }
+}
+
+class Call implements BoundCall {
+  readonly #object: SharedObject;
+  readonly #symbol: string;
+  readonly #entry: EntryFunction;
+  readonly #pool: bigint;
+  /** Kept so that the memory behind the addresses stays. */
+  readonly #arrays: readonly Uint8Array[];
+  readonly #views: BigUint64Array;
+  readonly #dims: BigInt64Array;
+  readonly #times: BigUint64Array;
+  readonly #addresses: { readonly views: bigint; readonly dims: bigint; readonly times: bigint };
+  readonly #callerDims: number;
+  readonly #kernels: readonly string[];
+  #profiling = false;
+
+  constructor(
+    object: SharedObject, symbol: string, entry: EntryFunction, pool: bigint, views: readonly View[], dims: readonly number[],
+    runDims: number, launches: number, kernels: readonly string[],
+  ) {
+    this.#object = object;
+    this.#symbol = symbol;
+    this.#entry = entry;
+    this.#pool = pool;
+    this.#callerDims = dims.length;
+    this.#kernels = kernels;
+    this.#arrays = views.map(hostBytes);
+    this.#views = BigUint64Array.from(this.#arrays, (bytes) => BigInt(koffi.address(bytes)));
+    // One element more than needed: arrays without elements have no address.
+    this.#dims = new BigInt64Array(dims.length + runDims + 1);
+    dims.forEach((d, i) => (this.#dims[i] = BigInt(d)));
+    this.#times = new BigUint64Array(2 * launches + 1);
+    const address = (array: BigUint64Array | BigInt64Array): bigint => BigInt(koffi.address(array));
+    this.#addresses = { views: this.#views.length === 0 ? 0n : address(this.#views), dims: address(this.#dims), times: address(this.#times) };
+  }
+
+  runSync(): void {
+    this.#object.begin(this.#symbol);
+    try {
+      this.#check(this.#entry(this.#pool, this.#addresses.views, this.#addresses.dims, this.#profiling ? this.#addresses.times : 0n));
+    } finally {
+      this.#object.end();
+    }
+  }
+
+  enqueue(queue: Queue): ReturnType<Queue['fence']> {
+    return (queue as HostQueue).push(
+      () =>
+        new Promise<void>((resolve, reject) => {
+          this.#object.begin(this.#symbol);
+          this.#entry.async(this.#pool, this.#addresses.views, this.#addresses.dims, this.#profiling ? this.#addresses.times : 0n, (error, status) => {
+            this.#object.end();
+            try {
+              if (error !== null) throw error;
+              this.#check(status);
+              resolve();
+            } catch (failure) {
+              reject(failure as Error);
+            }
+          });
+        }),
+    );
+  }
+
+  #check(status: number): void {
+    if (status !== 0) throw new TenonError({ code: 'cpu-c/out-of-memory', message: `${this.#symbol}: memory ran out` });
+  }
+
+  get runDims(): readonly number[] {
+    return Array.from(this.#dims.subarray(this.#callerDims, -1), Number);
+  }
+
+  profile(on: boolean): void {
+    this.#profiling = on;
+  }
+
+  get kernelTimes(): readonly { readonly kernel: string; readonly begin: number; readonly end: number }[] {
+    return this.#kernels.map((kernel, i) => ({ kernel, begin: Number(this.#times[2 * i]), end: Number(this.#times[2 * i + 1]) }));
+  }
+
+  dispose(): void {
+    // Nothing but memory, which the garbage collector frees.
+  }
+}
+
+function open(bytes: Uint8Array): LibraryHandle {
+  const folder = mkdtempSync(join(tmpdir(), 'tenon-'));
+  try {
+    const path = join(folder, 'region.so');
+    writeFileSync(path, bytes, { mode: 0o700 });
+    return koffi.load(path);
+  } catch (cause) {
+    throw new TenonError(
+      {
+        code: 'cpu-c/load-failed',
+        message: `the system does not load the compiled code: ${cause instanceof Error ? cause.message : String(cause)}`,
+        hint: 'where the folder for temporary files forbids running code (noexec), set TMPDIR to one that does not',
+      },
+      { cause },
+    );
+  } finally {
+    // The system keeps the loaded file until it is unloaded.
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

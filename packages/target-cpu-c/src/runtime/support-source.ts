@@ -1,0 +1,213 @@
+/**
+ * C11 source of what every shared object carries: a thread pool, a clock, aligned memory.
+ *
+ * The pool: the caller of `tenon_parallel` takes part; workers join a job while it is open and take chunks from an
+ * atomic counter. The caller never waits for a worker that has not joined, so a core that the system takes away delays
+ * nothing but the chunk it was computing. Waiting spins for some microseconds, then sleeps. One job runs at a time: a
+ * second caller of the same pool computes its job alone.
+ */
+export const supportSource = `#define _POSIX_C_SOURCE 200112L
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
+#define EXPORT __attribute__((visibility("default")))
+
+typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin, long long end, char* scratch);
+
+/* In thirds of nanoseconds, as kernels estimate their work. */
+enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
+/* Spinning: rounds of one pause each, some tens of microseconds in all. */
+enum { SPIN_ROUNDS = 1500 };
+
+/* Low bits of the state: workers in the job. Then: open for joining, shut down. Above: number of the job. */
+#define ACTIVE UINT64_C(0xffff)
+#define OPEN UINT64_C(0x10000)
+#define STOP UINT64_C(0x20000)
+#define JOB UINT64_C(0x40000)
+
+typedef struct tenon_pool tenon_pool;
+struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; };
+struct tenon_pool {
+  _Alignas(64) _Atomic uint64_t state;
+  _Alignas(64) _Atomic int64_t next;
+  _Alignas(64) _Atomic int busy;
+  _Atomic int sleepers;
+  _Atomic int waiting;
+  int threads;
+  int spin;
+  int started;
+  struct tenon_worker* workers;
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  pthread_cond_t finished;
+  tenon_kernel kernel;
+  void* const* p;
+  const long long* n;
+  int64_t extent, chunk, scratch_bytes;
+};
+
+HIDDEN unsigned long long tenon_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (unsigned long long)t.tv_sec * 1000000000ull + (unsigned long long)t.tv_nsec;
+}
+
+HIDDEN char* tenon_allocate(long long bytes) {
+  void* memory = 0;
+  return posix_memalign(&memory, 64, bytes > 0 ? (size_t)bytes : 64) ? 0 : memory;
+}
+
+HIDDEN void tenon_release(char* memory) { free(memory); }
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+static void run_chunks(tenon_pool* pool, char* scratch) {
+  const int64_t extent = pool->extent, chunk = pool->chunk;
+  for (;;) {
+    const int64_t begin = atomic_fetch_add_explicit(&pool->next, chunk, memory_order_relaxed);
+    if (begin >= extent) return;
+    pool->kernel(pool->p, pool->n, begin, extent - begin < chunk ? extent : begin + chunk, scratch);
+  }
+}
+
+static void leave(tenon_pool* pool) {
+  const uint64_t before = atomic_fetch_sub(&pool->state, 1);
+  if ((before & ACTIVE) == 1 && !(before & OPEN) && atomic_load(&pool->waiting)) {
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_broadcast(&pool->finished);
+    pthread_mutex_unlock(&pool->lock);
+  }
+}
+
+static void* work(void* argument) {
+  struct tenon_worker* self = argument;
+  tenon_pool* pool = self->pool;
+  uint64_t last = 0;
+  for (;;) {
+    uint64_t state = atomic_load(&pool->state);
+    for (int i = 0; i < pool->spin && !(state & STOP) && (!(state & OPEN) || state / JOB == last); i++) {
+      pause_briefly();
+      state = atomic_load(&pool->state);
+    }
+    if (!(state & STOP) && (!(state & OPEN) || state / JOB == last)) {
+      pthread_mutex_lock(&pool->lock);
+      atomic_fetch_add(&pool->sleepers, 1);
+      for (;;) {
+        state = atomic_load(&pool->state);
+        if ((state & STOP) || ((state & OPEN) && state / JOB != last)) break;
+        pthread_cond_wait(&pool->wake, &pool->lock);
+      }
+      atomic_fetch_sub(&pool->sleepers, 1);
+      pthread_mutex_unlock(&pool->lock);
+    }
+    if (state & STOP) return 0;
+    if (!atomic_compare_exchange_strong(&pool->state, &state, state + 1)) continue;
+    last = state / JOB;
+    int ready = 1;
+    if (self->scratch_bytes < pool->scratch_bytes) {
+      tenon_release(self->scratch);
+      self->scratch = tenon_allocate(pool->scratch_bytes);
+      self->scratch_bytes = self->scratch ? pool->scratch_bytes : 0;
+      ready = self->scratch != 0;
+    }
+    if (ready) run_chunks(pool, self->scratch);
+    leave(pool);
+  }
+}
+
+EXPORT void tenon_pool_destroy(tenon_pool* pool) {
+  if (!pool) return;
+  pthread_mutex_lock(&pool->lock);
+  atomic_fetch_or(&pool->state, STOP);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i < pool->started; i++) {
+    pthread_join(pool->workers[i].thread, 0);
+    tenon_release(pool->workers[i].scratch);
+  }
+  pthread_cond_destroy(&pool->wake);
+  pthread_cond_destroy(&pool->finished);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool->workers);
+  free(pool);
+}
+
+/* A pool of so many threads, the caller's included; null where memory or threads ran out. */
+EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
+  void* memory = 0;
+  if (posix_memalign(&memory, 64, sizeof(tenon_pool))) return 0;
+  tenon_pool* pool = memory;
+  memset(pool, 0, sizeof *pool);
+  pool->threads = threads < 1 ? 1 : threads;
+  pool->spin = pool->threads > cores ? 0 : SPIN_ROUNDS;
+  pthread_mutex_init(&pool->lock, 0);
+  pthread_cond_init(&pool->wake, 0);
+  pthread_cond_init(&pool->finished, 0);
+  pool->workers = calloc((size_t)pool->threads, sizeof *pool->workers);
+  for (int i = 0; pool->workers && i < pool->threads - 1; i++) {
+    pool->workers[i].pool = pool;
+    if (pthread_create(&pool->workers[i].thread, 0, work, &pool->workers[i])) break;
+    pool->started++;
+  }
+  if (!pool->workers || pool->started < pool->threads - 1) {
+    tenon_pool_destroy(pool);
+    return 0;
+  }
+  return pool;
+}
+
+HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p, const long long* n, long long extent,
+                           long long cost, char* scratch, long long scratch_bytes) {
+  if (extent <= 0) return;
+  if (cost < 1) cost = 1;
+  const int large = cost >= MIN_PARALLEL || extent >= (MIN_PARALLEL + cost - 1) / cost;
+  if (!pool || pool->threads < 2 || extent < 2 || !large || atomic_exchange(&pool->busy, 1)) {
+    kernel(p, n, 0, extent, scratch);
+    return;
+  }
+  const int64_t grain = (MIN_CHUNK + cost - 1) / cost, share = extent / ((int64_t)pool->threads * CHUNKS_PER_THREAD);
+  pool->kernel = kernel;
+  pool->p = p;
+  pool->n = n;
+  pool->extent = extent;
+  pool->chunk = share > grain ? share : grain;
+  pool->scratch_bytes = scratch_bytes;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  /* Nobody is in a job now: the last one was closed and left by all. */
+  atomic_fetch_add(&pool->state, JOB | OPEN);
+  int sleepers = atomic_load(&pool->sleepers);
+  if (sleepers > 0) {
+    const int64_t wanted = (extent + pool->chunk - 1) / pool->chunk - 1;
+    pthread_mutex_lock(&pool->lock);
+    if (wanted >= sleepers) pthread_cond_broadcast(&pool->wake);
+    else for (int64_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+  }
+  run_chunks(pool, scratch);
+  uint64_t state = atomic_fetch_and(&pool->state, ~OPEN) & ~OPEN;
+  for (int i = 0; i < pool->spin && (state & ACTIVE); i++) {
+    pause_briefly();
+    state = atomic_load(&pool->state);
+  }
+  if (state & ACTIVE) {
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->waiting, 1);
+    while (atomic_load(&pool->state) & ACTIVE) pthread_cond_wait(&pool->finished, &pool->lock);
+    atomic_store(&pool->waiting, 0);
+    pthread_mutex_unlock(&pool->lock);
+  }
+  atomic_store(&pool->busy, 0);
+}
+`;

@@ -1,0 +1,3 @@
+import type { ScheduleRule } from '@tenon/plugin';
+
+export const schedules: readonly ScheduleRule[] = [];

@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
+import { TenonError } from '@tenon/plugin';
+import { entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
+import { describeDevice, requiredFeatures } from './device.ts';
+import { blobFormat, blobFormatVersion } from './runtime/format.ts';
+import { supportSource } from './runtime/support-source.ts';
+import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
+
+export interface CpuCOptions {
+  /** The C compiler; otherwise $CC, cc, gcc or clang. */
+  readonly cc?: string;
+  /** The processor to compile for, as the compiler's -march names it; `native` (default): this machine's. */
+  readonly march?: string;
+  /** Bytes of vectors in the generated code: 16, 32 or 64. Otherwise what the processor has. */
+  readonly vectorBytes?: number;
+  /** Threads that schedules and cost models count on; otherwise as many as there are cores. */
+  readonly threads?: number;
+}
+
+/** The target `cpu-c`. Options given to the target in the configuration go before those of the plugin. */
+export function cpuCTarget(pluginOptions: CpuCOptions): Target {
+  const toolchains = new Map<string, Promise<Toolchain>>();
+  const toolchainFor = (options: CpuCOptions, signal: AbortSignal): Promise<Toolchain> => {
+    const key = JSON.stringify([options.cc ?? process.env['CC'], options.march]);
+    let found = toolchains.get(key);
+    if (found === undefined) {
+      found = findToolchain({ cc: options.cc, march: options.march }, signal);
+      toolchains.set(key, found);
+      // A failure is not kept: the user may install a compiler while a watching process runs.
+      found.catch(() => toolchains.delete(key));
+    }
+    return found;
+  };
+  const merged = (options: Attrs): CpuCOptions => ({ ...pluginOptions, ...checkOptions(options) });
+  return {
+    name: 'cpu-c',
+    doc: 'C11 with vector extensions, compiled by the system\'s C compiler for this machine.',
+    dtypes: supportedDTypes,
+    form: 'kernels',
+    async device(options, ctx) {
+      const o = merged(options);
+      return describeDevice(await toolchainFor(o, ctx.signal), o);
+    },
+    async codegen(regions, ctx) {
+      const o = merged(ctx.target.options);
+      return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal))];
+    },
+  };
+}
+
+function checkOptions(options: Attrs): CpuCOptions {
+  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number' };
+  for (const [name, value] of Object.entries(options)) {
+    if (types[name] === undefined || typeof value !== types[name]) {
+      throw new TenonError({
+        code: 'cpu-c/bad-option',
+        message: types[name] === undefined ? `the target cpu-c has no option ${name}` : `option ${name} of the target cpu-c is a ${types[name]}`,
+        hint: `it has ${Object.entries(types).map(([key, type]) => `${key} (${type})`).join(', ')}`,
+      });
+    }
+  }
+  return options as CpuCOptions;
+}
+
+async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain): Promise<CodegenBlob> {
+  const vectorBytes = ctx.target.device.features['vectorBytes'] as number;
+  const exprs = ctx.exprs;
+  const units = new Map<string, Unit>();
+  const described = new Map<string, string[]>();
+  const generated = new Map<unknown, { kernel: Kernel; symbols: string[] }>();
+  const support = new Support();
+  const entryTexts: string[] = [];
+  const entries: EntryManifest[] = [];
+
+  for (const region of regions) {
+    const { plan } = region;
+    if (plan === null) throw new TypeError(`region ${region.name} has no plan: the C target takes kernels`);
+    const kernels = plan.launches.map((launch) => {
+      const fn = region.functions.get(launch.kernel);
+      if (fn === undefined) return ctx.fail({ code: 'cpu-c/missing-kernel', message: `region ${region.name} launches ${launch.kernel}, which it does not have` });
+      let known = generated.get(fn);
+      if (known === undefined) {
+        ctx.progress('generate C', generated.size);
+        const kernel = generateKernel(fn, { exprs, vectorBytes });
+        const symbols = kernel.stages.map((stage) => {
+          const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
+          if (!units.has(symbol)) units.set(symbol, { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) });
+          described.set(symbol, [...(described.get(symbol) ?? []), `${launch.kernel}${launch.ops.length > 0 ? ` (${launch.ops.join(', ')})` : ''}`]);
+          return symbol;
+        });
+        known = { kernel, symbols };
+        generated.set(fn, known);
+      }
+      return known;
+    });
+    const entry = generateEntry(plan, kernels, exprs, support);
+    entryTexts.push(entry.text);
+    entries.push({
+      region: region.name,
+      symbol: entry.symbol,
+      constants: plan.constants,
+      dims: plan.dims,
+      runDims: plan.runDims.map((d) => d.name),
+      workspace: entry.workspace,
+      kernels: entry.kernels,
+    });
+  }
+
+  const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
+  const all = [...units.values(), { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
+  const bytes = await buildSharedObject(toolchain, all, {
+    cache: ctx.host.cache,
+    signal: ctx.signal,
+    progress: (done, total) => ctx.progress('compile C', done, total),
+  });
+  const listing = [
+    ...Array.from(units, ([symbol, unit]) => `/* ${described.get(symbol)!.join(', ').replaceAll('*/', '')} */\n${unit.text}`),
+    entryText,
+  ].join('\n');
+  return {
+    format: blobFormat,
+    formatVersion: blobFormatVersion,
+    bytes,
+    entries,
+    requires: { arch: process.arch, platform: process.platform, features: requiredFeatures(toolchain.macros) },
+    listing,
+  };
+}

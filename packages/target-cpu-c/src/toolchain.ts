@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Cache } from '@tenon/plugin';
+import { TenonError } from '@tenon/plugin';
+import { runProcess, type Finished } from './process.ts';
+
+/** A C compiler with the flags that fit the machine. */
+export interface Toolchain {
+  readonly cc: string;
+  /** First line of `cc --version`. */
+  readonly version: string;
+  readonly flags: readonly string[];
+  /** Predefined macros: what the flags allow the compiler to use. */
+  readonly macros: ReadonlyMap<string, string>;
+  /** Differs where the same C text may give different code. */
+  readonly identity: string;
+}
+
+export interface ToolchainOptions {
+  /** The compiler; otherwise $CC, cc, gcc, clang. */
+  readonly cc?: string | undefined;
+  /** Value of -march (-mcpu for AArch64's `native`). */
+  readonly march?: string | undefined;
+}
+
+/**
+ * Floating point stays IEEE: no flag that drops NaN, infinities or signed zeros. Traps and errno are nobody's concern;
+ * integers wrap; a product that is added to something is fused.
+ */
+const semantics = ['-std=gnu11', '-O3', '-fPIC', '-fwrapv', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-w'];
+
+const installHint =
+  'install one: Debian and Ubuntu `sudo apt-get install gcc libc6-dev`, Fedora `sudo dnf install gcc`, macOS `xcode-select --install`; or name one with $CC or the option `cc`';
+
+export async function findToolchain(options: ToolchainOptions, signal?: AbortSignal): Promise<Toolchain> {
+  const named = options.cc ?? process.env['CC'];
+  const candidates = named ? [named] : ['cc', 'gcc', 'clang'];
+  const abortable = signal === undefined ? {} : { signal };
+  for (const cc of candidates) {
+    let answer: Finished;
+    try {
+      answer = await runProcess(cc, ['--version'], '', abortable);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      continue;
+    }
+    if (answer.code !== 0) continue;
+    const version = answer.stdout.split('\n', 1)[0]!.trim();
+    const march = options.march ?? 'native';
+    const tried: string[] = [];
+    for (const machine of machineFlags(march)) {
+      const flags = [...semantics, ...machine];
+      const probe = await runProcess(cc, [...flags, '-dM', '-E', '-x', 'c', '-'], '', abortable);
+      if (probe.code !== 0) {
+        tried.push(firstLines(probe.stderr, 2));
+        continue;
+      }
+      const macros = new Map(Array.from(probe.stdout.matchAll(/^#define (\w+) ?(.*)$/gm), (m) => [m[1]!, m[2]!]));
+      return { cc, version, flags, macros, identity: hash([version, ...flags, probe.stdout]) };
+    }
+    throw new TenonError({ code: 'cpu-c/unknown-march', message: `${cc} does not know the processor ${march}: ${tried[0] ?? ''}`, hint: 'use `march: "native"` or a value that the compiler lists' });
+  }
+  throw new TenonError({
+    code: 'cpu-c/no-compiler',
+    message: named ? `the C compiler ${named} does not run` : 'there is no C compiler on this machine (tried cc, gcc and clang)',
+    hint: installHint,
+  });
+}
+
+function machineFlags(march: string): readonly (readonly string[])[] {
+  // Some compilers know `native` as -mcpu only, or not at all.
+  if (march === 'native') return process.arch === 'arm64' ? [['-mcpu=native'], []] : [['-march=native'], []];
+  return [[`-march=${march}`]];
+}
+
+const hash = (parts: readonly string[]): string => {
+  const h = createHash('sha256');
+  for (const part of parts) h.update(part).update('\0');
+  return h.digest('hex');
+};
+const firstLines = (text: string, count: number): string => text.trim().split('\n').slice(0, count).join('\n');
+
+/** A translation unit. */
+export interface Unit {
+  /** For messages. */
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface BuildContext {
+  readonly cache: Cache | null;
+  readonly signal?: AbortSignal;
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/**
+ * Compiles units side by side, as many as there are cores, and links them into one shared object. Objects are cached by
+ * a hash of text, flags and compiler. Nothing stays in the folder for temporary files.
+ */
+export async function buildSharedObject(toolchain: Toolchain, units: readonly Unit[], context: BuildContext): Promise<Uint8Array> {
+  const folder = await mkdtemp(join(tmpdir(), 'tenon-'));
+  const stop = new AbortController();
+  const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
+  const run = { cwd: folder, signal };
+  let next = 0;
+  let done = 0;
+  const compile = async (unit: Unit, object: string): Promise<void> => {
+    const key = hash(['object', toolchain.identity, unit.text]);
+    const cached = (await context.cache?.get(key)) ?? null;
+    if (cached !== null) {
+      await writeFile(join(folder, object), cached);
+      return;
+    }
+    const result = await runProcess(toolchain.cc, [...toolchain.flags, '-c', '-x', 'c', '-', '-o', object], unit.text, run);
+    if (result.code !== 0) throw compileFailed(unit.name, result);
+    if (context.cache !== null) await context.cache.put(key, await readFile(join(folder, object)));
+  };
+  const worker = async (): Promise<void> => {
+    for (;;) {
+      const index = next++;
+      const unit = units[index];
+      if (unit === undefined) return;
+      signal.throwIfAborted();
+      await compile(unit, `${index}.o`);
+      context.progress?.(++done, units.length);
+    }
+  };
+  try {
+    const workers = Array.from({ length: Math.min(availableParallelism(), units.length) }, () => worker());
+    try {
+      await Promise.all(workers);
+    } catch (error) {
+      // The other compilers end before their folder goes.
+      stop.abort(error);
+      await Promise.allSettled(workers);
+      throw error;
+    }
+    const linked = await runProcess(toolchain.cc, ['-shared', '-o', 'region.so', ...units.map((_, i) => `${i}.o`), '-lm', '-lpthread'], '', run);
+    if (linked.code !== 0) throw compileFailed('linking', linked);
+    return new Uint8Array(await readFile(join(folder, 'region.so')));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function compileFailed(name: string, result: Finished): TenonError {
+  return new TenonError({
+    code: 'cpu-c/compile-failed',
+    message: `the C compiler failed at ${name}:\n${firstLines(result.stderr, 8) || `exit code ${result.code ?? 'unknown'}`}`,
+    hint: 'this is a defect of the C target or of the compiler; please report it with the generated code',
+  });
+}
