@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { HostTensor, OperatorSample, SampleArgument, TensorType, TypedArray, Value } from '@tenon/plugin';
-import { Session } from '@tenon/core';
 import { evaluateGraph, evaluateTensorFunction } from '@tenon/interp';
 import { hostTensor } from '../src/common/host-tensor.ts';
 import { isFloat } from '../src/common/dtypes.ts';
-import { standardOperators, standardOps } from '../src/index.ts';
+import { standardOperators } from '../src/index.ts';
+import { testSession } from './session.ts';
 
-const session = new Session({ config: { plugins: [standardOps()] }, host: { name: 'test', now: () => 0, open: () => Promise.reject(new Error('no files')), resolve: (_, path) => path, cache: null } });
+const session = testSession();
 
 /** A generator of pseudo-random numbers in 0 … 1 (mulberry32). */
 function generator(seed: number): () => number {

@@ -47,7 +47,7 @@ export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (
 }
 
 const start = ({ regions, constants }: Parts, prepared: Prepared, failures: Failures, profile: ProfileRecorder | null, signal: AbortSignal | null, sync: boolean): Execution =>
-  ({ prepared, regions, constants, sync, excluded: failures.excluded, profile, signal, calls: [], used: new Map() });
+  ({ prepared, regions, constants, sync, excluded: failures.excluded, profile, signal, calls: [], transfers: [], used: new Map() });
 
 /** The region failures of one run. A variant is given up for good only once another has succeeded where it failed: the input may be to blame. */
 class Failures {

@@ -22,6 +22,8 @@ export interface Execution {
   readonly signal: AbortSignal | null;
   /** Fences of region calls, in order: to tell which region it was that failed. */
   readonly calls: { readonly fence: Fence; readonly region: number; readonly variant: number }[];
+  /** Fences of copies to and from devices: they may have failed, and memory that they use must stay until they are done. */
+  readonly transfers: Fence[];
   /** The variant that ran, by region. */
   readonly used: Map<number, number>;
 }
@@ -54,13 +56,14 @@ export class RegionFailure extends Error {
 export function* execute(execution: Execution, inputs: readonly (Uint8Array | null)[]): Generator<Fence, readonly Result[]> {
   const { prepared } = execution;
   prepared.startRun();
-  for (const [i, bytes] of inputs.entries()) if (bytes !== null) yield* writeParam(execution, i, bytes);
+  for (const [i, bytes] of inputs.entries()) if (bytes !== null) writeParam(execution, i, bytes);
   const results = yield* runProgram(execution, prepared.entry.program);
   for (const { fence } of execution.calls) yield fence;
+  for (const fence of execution.transfers) yield fence;
   return results ?? [];
 }
 
-function* writeParam({ prepared }: Execution, param: number, bytes: Uint8Array): Generator<Fence, void> {
+function writeParam({ prepared, transfers }: Execution, param: number, bytes: Uint8Array): void {
   for (const register of prepared.paramRegisters(param)) {
     const view = prepared.view(register);
     if (view.bytes !== bytes.length) {
@@ -71,7 +74,9 @@ function* writeParam({ prepared }: Execution, param: number, bytes: Uint8Array):
       hostBytes(view).set(bytes);
     } else {
       const queue = prepared.queueOf(device);
-      prepared.touch([view.buffer], queue, queue.write(bytes, view));
+      const fence = queue.write(bytes, view);
+      transfers.push(fence);
+      prepared.touch([view.buffer], queue, fence);
     }
   }
 }
@@ -162,7 +167,7 @@ function* readResult({ prepared }: Execution, index: number, register: number): 
 }
 
 /** Copies between two places, through host memory where they are in different ones. */
-function* transfer({ prepared, profile }: Execution, from: View, fromDevice: Device, to: View, toDevice: Device): Generator<Fence, void> {
+function* transfer({ prepared, profile, transfers }: Execution, from: View, fromDevice: Device, to: View, toDevice: Device): Generator<Fence, void> {
   if (from.bytes > to.bytes) {
     throw new TenonError({ code: 'runtime/invalid-view', message: `a copy of ${from.bytes} bytes to a place of ${to.bytes} in '${prepared.entry.name}'` });
   }
@@ -174,12 +179,15 @@ function* transfer({ prepared, profile }: Execution, from: View, fromDevice: Dev
   } else if (to.buffer.host) {
     const queue = prepared.queueOf(fromDevice);
     yield* prepared.conflicts([from.buffer, to.buffer], queue);
-    prepared.touch([from.buffer, to.buffer], queue, queue.read(from, hostBytes(target)));
+    const fence = queue.read(from, hostBytes(target));
+    transfers.push(fence);
+    prepared.touch([from.buffer, to.buffer], queue, fence);
   } else {
     const source = yield* readHost(prepared, from, fromDevice);
     const queue = prepared.queueOf(toDevice);
     yield* prepared.conflicts([from.buffer, to.buffer], queue);
     const fence = queue.write(source, target);
+    transfers.push(fence);
     prepared.touch([from.buffer, to.buffer], queue, fence);
   }
   if (profile) {

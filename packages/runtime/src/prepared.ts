@@ -227,7 +227,7 @@ export class Prepared {
   }
 
   unbindAll(): void {
-    for (const instruction of [...this.bound.keys()]) this.unbind(instruction);
+    for (const instruction of this.bound.keys()) this.unbind(instruction);
   }
 
   /** Resolves when all queues are idle, whether their work succeeded or not. */

@@ -143,8 +143,13 @@ export function simplifyStmt(stmt: Stmt, exprs: ExprBuilder, dims: Scope): Stmt 
       }
       case 'store':
         return { ...s, indices: s.indices.map(expr), value: expr(s.value) };
-      case 'let':
-        return { ...s, value: expr(s.value), body: visit(s.body, scope, values) };
+      case 'let': {
+        const value = expr(s.value);
+        // A value that is a constant or another variable needs no name.
+        if (value.op === 'const' || value.op === 'var') return visit(s.body, scope, new Map(values).set(s.variable, value));
+        const inner = value.dtype === 'i64' ? new Map<string, VarFacts>(scope).set(s.variable, exprs.bounds(value, scope)) : scope;
+        return { ...s, value, body: visit(s.body, inner, values) };
+      }
       case 'while':
         return { ...s, condition: expr(s.condition), body: visit(s.body, scope, values) };
       case 'evaluate':

@@ -10,12 +10,12 @@ export interface Finished {
  * Runs a program to its end with `input` on its standard input. Rejects where it cannot be started (`code: 'ENOENT'`)
  * and, with the signal's reason, where it is aborted: then the program and all it started are killed first.
  */
-export function runProcess(command: string, args: readonly string[], input: string, options: { readonly cwd?: string; readonly signal?: AbortSignal } = {}): Promise<Finished> {
+export function runProcess(command: string, args: readonly string[], input: string, options: { readonly cwd?: string; readonly env?: { readonly [name: string]: string }; readonly signal?: AbortSignal } = {}): Promise<Finished> {
   const { signal } = options;
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     // A process group of its own: compilers are drivers that start further programs.
-    const child = spawn(command, args, { cwd: options.cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+    const child = spawn(command, args, { cwd: options.cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C', ...options.env } });
     const abort = (): void => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');

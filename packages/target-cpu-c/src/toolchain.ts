@@ -103,7 +103,8 @@ export async function buildSharedObject(toolchain: Toolchain, units: readonly Un
   const folder = await mkdtemp(join(tmpdir(), 'tenon-'));
   const stop = new AbortController();
   const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
-  const run = { cwd: folder, signal };
+  // What a killed compiler leaves behind goes with the folder.
+  const run = { cwd: folder, env: { TMPDIR: folder }, signal };
   let next = 0;
   let done = 0;
   const compile = async (unit: Unit, object: string): Promise<void> => {

@@ -33,9 +33,12 @@ export function statements(exprs: ExprBuilder) {
 }
 export const seq = (...body: Stmt[]): Stmt => (body.length === 1 ? body[0]! : { kind: 'seq', body });
 
+/** TENON_TEST_MARCH compiles the tests for another processor than this one, e.g. `x86-64` for 16-byte vectors. */
+const march = process.env['TENON_TEST_MARCH'];
+
 /** A compiler session reduced to what the target asks of it. */
 export async function targetContext(
-  options: CpuCOptions = {},
+  options: CpuCOptions = march === undefined ? {} : { march },
   more: { readonly exprs?: ExprBuilder; readonly cache?: Cache | null; readonly signal?: AbortSignal; readonly progress?: (step: string, done?: number, total?: number) => void } = {},
 ): Promise<{ target: ReturnType<typeof cpuCTarget>; ctx: TargetContext }> {
   const exprs = more.exprs ?? createExprs();
@@ -50,7 +53,7 @@ export async function targetContext(
     },
   } as unknown as TargetContext;
   const device = await target.device(options as Attrs, base);
-  return { target, ctx: { ...base, exprs, target: { name: target.name, options: options as Attrs, device } } };
+  return { target, ctx: { ...base, exprs, target: { name: target.name, form: target.form, options: options as Attrs, device } } };
 }
 
 /** A region of one launch: the function's inputs as arguments, its outputs as results. Scalars are the region's dims. */
@@ -80,6 +83,8 @@ export function regionOf(fn: TensorFunction, exprs: ExprBuilder, entry = fn.name
       scalars: dims.map((name) => ({ name, value: exprs.variable(name) })),
       locs: [],
       ops: [],
+      flops: exprs.int(0),
+      bytes: exprs.int(0),
     }],
   };
   return region(plan, [fn]);

@@ -168,7 +168,7 @@ export class Exprs implements ExprBuilder {
         const common = this.fromPolynomial({ terms: [{ coefficient: term.coefficient, factors: others }], constant: 0 });
         const scaled = others.length === 0 ? this.int(term.coefficient) : common;
         const quotient = addPolynomials(
-          this.polynomial(this.mul(this.mul(this.make('floordiv', 'i64', [x, c], null), c), scaled)),
+          this.polynomial(this.mul(this.mul(this.floordiv(x, c), c), scaled)),
           constantPolynomial(0),
         );
         const present = quotient.terms.every((q) =>

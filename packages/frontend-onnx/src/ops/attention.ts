@@ -1,24 +1,6 @@
-import type { Attrs, Expr, ExprLike, TensorType, Value } from '@tenon/plugin';
+import type { Expr, ExprLike, Value } from '@tenon/plugin';
 import { type Conversion, type Converter, type ConverterTable, scalarConstant } from '../convert.ts';
-
-const typeOf = (v: Value): TensorType => v.type as TensorType;
-const dimsOf = (v: Value): readonly Expr[] => typeOf(v).shape;
-
-/** A tensor [B, S, heads · D] as [B, heads, S, D]. */
-function splitHeads(c: Conversion, x: Value, heads: number): Value {
-  const [batch, length, hidden] = dimsOf(x) as readonly [Expr, Expr, Expr];
-  const split = c.b.call('shape.reshape', [x], { shape: [batch, length, heads, c.exprs.floordiv(hidden, heads)] });
-  return c.b.call('shape.transpose', [split], { perm: [0, 2, 1, 3] });
-}
-
-/** A tensor [B, H, S, D] as [B, S, H · D]. */
-function mergeHeads(c: Conversion, x: Value): Value {
-  const [batch, heads, length, depth] = dimsOf(x) as readonly [Expr, Expr, Expr, Expr];
-  const swapped = c.b.call('shape.transpose', [x], { perm: [0, 2, 1, 3] });
-  return c.b.call('shape.reshape', [swapped], { shape: [batch, length, c.exprs.mul(heads, depth)] });
-}
-
-const iota = (c: Conversion, shape: readonly ExprLike[], axis: number): Value => c.b.call('shape.iota', [], { shape, axis, dtype: 'i64' });
+import { dimsOf, hideIn, iota, mergeHeads, rotate, splitHeads, typeOf } from './heads.ts';
 
 /** What a query sees by position; the attributes of `nn.attention`. */
 interface Positions {
@@ -42,13 +24,6 @@ function withinWindow(c: Conversion, positions: Positions, offset: Value, querie
   if (last !== null) bounds.push(c.b.call('math.less_equal', [distance, scalarConstant(c, last, 'i64')]));
   if (left !== null) bounds.push(c.b.call('math.greater_equal', [distance, scalarConstant(c, -left, 'i64')]));
   return bounds.reduce((a, b) => c.b.call('math.and', [a, b]));
-}
-
-/** A mask with further keys hidden: bool masks intersect, in others hidden keys become −∞. */
-function hideIn(c: Conversion, mask: Value | null, visible: Value): Value {
-  if (mask === null) return visible;
-  const { dtype } = typeOf(mask);
-  return dtype === 'bool' ? c.b.call('math.and', [mask, visible]) : c.b.call('math.where', [visible, mask, scalarConstant(c, -Infinity, dtype)]);
 }
 
 /** Since opset 24 a mask may cover the first keys only; the rest is hidden. */
@@ -140,34 +115,10 @@ const attention: Converter = (c) => {
   return [merged(c.b.call('nn.attention', [q, k, v, mask], { ...scoring })), k, v];
 };
 
-/** Rows of the tables for every position: [B, S, R/2], or [1, S, R/2] for positions that all samples share. */
-function rotate(c: Conversion, x: Value, cos: Value, sin: Value, attrs: Attrs): Value {
-  return c.b.call('nn.rotary_embedding', [x, cos, sin], attrs);
-}
-
-function checkRotaryDim(c: Conversion, cos: Value, depth: Expr): void {
-  const rotated = c.int('rotary_embedding_dim', 0);
-  const half = dimsOf(cos).at(-1)!;
-  const wanted = rotated === 0 ? depth : c.exprs.int(rotated);
-  if (c.exprs.prove(c.exprs.eq(c.exprs.mul(half, 2), wanted)) === 'no') c.unsupported('onnx/invalid-shape', 'cos_cache must have half as many columns as elements are rotated');
-}
-
 const rotaryEmbedding: Converter = (c) => {
-  const { shape } = c.tensor(0);
   const positions = c.optional(3);
   const table = (i: number): Value => (positions ? c.b.call('index.gather', [c.input(i), positions], { axis: 0 }) : c.input(i));
-  const [cos, sin] = [table(1), table(2)];
-  const interleaved = c.int('interleaved', 0) === 1;
-  if (shape.length === 4) {
-    checkRotaryDim(c, cos, shape[3]!);
-    return [rotate(c, c.input(0), cos, sin, { interleaved, sequence_axis: 2 })];
-  }
-  const [batch, length, hidden] = shape as readonly [Expr, Expr, Expr];
-  const heads = c.int('num_heads');
-  const depth = c.exprs.floordiv(hidden, heads);
-  checkRotaryDim(c, cos, depth);
-  const split = c.b.call('shape.reshape', [c.input(0)], { shape: [batch, length, heads, depth] });
-  return [c.b.call('shape.reshape', [rotate(c, split, cos, sin, { interleaved, sequence_axis: 1 })], { shape })];
+  return [rotate(c, table(1), table(2))];
 };
 
 export const converters: ConverterTable = {

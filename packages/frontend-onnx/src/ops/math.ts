@@ -140,7 +140,7 @@ export const converters: ConverterTable = {
   Celu: activation('nn.celu', [['alpha', 'alpha', 1]], 12),
   Selu: activation('nn.selu', [['alpha', 'alpha', 1.67326319217681884765625], ['gamma', 'gamma', 1.05070102214813232421875]], 6),
   HardSigmoid: activation('nn.hard_sigmoid', [['alpha', 'alpha', 0.2], ['beta', 'beta', 0.5]], 6),
-  ThresholdedRelu: activation('nn.thresholded_relu', [['alpha', 'alpha', 1]], 10),
+  ThresholdedRelu: activation('nn.thresholded_relu', [['alpha', 'alpha', 1]]),
   Shrink: activation('nn.shrink', [['bias', 'bias', 0], ['lambd', 'lambd', 0.5]], 9),
   Swish: activation('nn.silu', [['alpha', 'alpha', 1]], 24),
   Gelu: entry(20, gelu),

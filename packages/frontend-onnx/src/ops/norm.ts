@@ -97,6 +97,9 @@ const lpNormalization: Converter = (c) => {
 
 /** (x − mean) / (sqrt(variance) + 1e-9). */
 const meanVarianceNormalization: Converter = (c) => {
+  for (const name of ['across_channels', 'normalize_variance']) {
+    if (c.has(name)) c.unsupported('onnx/unsupported-attribute', `the attribute ${name} of the experimental operator before opset 9 is not supported`);
+  }
   const { dtype, shape } = c.tensor(0);
   const axes = c.has('axes') ? axesOf(c, -1, 'axes')! : [0, 2, 3].map((a) => axis(c, a, shape.length));
   const distance = c.b.call('math.sub', [c.input(0), c.b.call('reduce.mean', [c.input(0)], { axes, keepdims: true })]);
@@ -149,7 +152,7 @@ export const converters: ConverterTable = {
   GroupNormalization: { since: 18, convert: groupNormalization },
   BatchNormalization: { since: 7, convert: batchNormalization },
   LpNormalization: { since: 1, convert: lpNormalization },
-  MeanVarianceNormalization: { since: 9, convert: meanVarianceNormalization },
+  MeanVarianceNormalization: { since: 7, convert: meanVarianceNormalization },
   SimplifiedLayerNormalization: { since: 1, convert: rmsNormalization },
   'com.microsoft::SimplifiedLayerNormalization': { since: 1, convert: rmsNormalization },
   'com.microsoft::SkipLayerNormalization': { since: 1, convert: skipNormalization('nn.layer_norm', [2, 3], 4) },

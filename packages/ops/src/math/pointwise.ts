@@ -3,12 +3,13 @@ import type {
 } from '@tenon/plugin';
 import { broadcastIndex, broadcastOffsets, broadcastShapes } from '../common/broadcast.ts';
 import { bitsOf, isFloat, isInteger } from '../common/dtypes.ts';
-import { allocate, bigReader, bigWriter, elementCount, reader, writer } from '../common/host-tensor.ts';
+import { allocate, bigReader, bigWriter, elementCount, reader, writer, type NumericTensor } from '../common/host-tensor.ts';
 
 /** An operator that computes each element of its result from the elements of its arguments at that place, broadcast. */
 export interface Pointwise {
   readonly name: string;
   readonly doc: string;
+  /** One to three. */
   readonly params: readonly string[];
   readonly attrs?: { readonly [name: string]: AttrValue };
   /** Checks dtypes and attributes; the result's dtype. */
@@ -64,21 +65,33 @@ const leftOut = <T>(): T => undefined as T;
 function evaluate(spec: Pointwise, call: EvaluateCall): HostTensor {
   const [result] = call.results as [EvaluateCall['results'][number]];
   const out = allocate(result.dtype, result.shape);
-  const count = elementCount(result.shape);
-  const offsets = call.args.map((a) => (a === null ? null : broadcastOffsets(a.shape, result.shape)));
-  const exact = spec.exact && call.args.every((a) => a === null || isInteger(a.dtype) || a.dtype === 'bool');
-  if (exact && (isInteger(result.dtype) || result.dtype === 'bool') && call.args.some((a) => a !== null && isInteger(a.dtype))) {
-    const fn = spec.exact!(call.attrs, call.args[0]!.dtype);
-    const reads = call.args.map((a) => (a === null ? leftOut<bigint> : bigReader(a)));
-    const write = bigWriter(out);
-    for (let i = 0; i < count; i++) write(i, fn(...reads.map((read, n) => read(offsets[n]?.[i] ?? 0))));
-    return out;
+  const isExact = (dtype: string): boolean => isInteger(dtype) || dtype === 'bool';
+  const given = call.args.filter((a) => a !== null);
+  if (spec.exact && isExact(result.dtype) && given.every((a) => isExact(a.dtype)) && given.some((a) => isInteger(a.dtype))) {
+    fill(out, call, spec.exact(call.attrs, call.args[0]!.dtype), bigReader, bigWriter(out));
+  } else {
+    fill(out, call, spec.real!(call.attrs), reader, writer(out));
   }
-  const fn = spec.real!(call.attrs);
-  const reads = call.args.map((a) => (a === null ? leftOut<number> : reader(a)));
-  const write = writer(out);
-  for (let i = 0; i < count; i++) write(i, fn(...reads.map((read, n) => read(offsets[n]?.[i] ?? 0))));
   return out;
+}
+
+/** Writes `fn` of the arguments' elements for every element of the result. */
+function fill<T>(
+  out: NumericTensor, call: EvaluateCall, fn: (...x: T[]) => T, readerOf: (t: HostTensor) => (i: number) => T, write: (i: number, value: T) => void,
+): void {
+  const count = elementCount(out.shape);
+  const reads = call.args.map((a) => {
+    if (a === null) return leftOut<T>;
+    const read = readerOf(a);
+    if (elementCount(a.shape) === count) return read;
+    const offsets = broadcastOffsets(a.shape, out.shape);
+    return (i: number): T => read(offsets[i]!);
+  });
+  const [a, b, c] = reads as [(i: number) => T, (i: number) => T, (i: number) => T];
+  // Spelled out by arity: folding evaluates large constants, and spreading an array per element is slow.
+  if (reads.length === 1) for (let i = 0; i < count; i++) write(i, fn(a(i)));
+  else if (reads.length === 2) for (let i = 0; i < count; i++) write(i, fn(a(i), b(i)));
+  else for (let i = 0; i < count; i++) write(i, fn(a(i), b(i), c(i)));
 }
 
 /** The dtype that arithmetic on a dtype is carried out in: halves are computed in f32. */

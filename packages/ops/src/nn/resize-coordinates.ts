@@ -1,4 +1,5 @@
-import type { Attrs, Expr, ExprBuilder, Scope } from '@tenon/plugin';
+import type { Attrs, AttrValue, Expr, ExprBuilder, Scope } from '@tenon/plugin';
+import { dimOf, dimsOf } from '../shape/attributes.ts';
 
 /** An exact ratio [numerator, denominator]; the denominator is positive. */
 export type Ratio<Size> = readonly [Size, Size];
@@ -25,21 +26,36 @@ export interface ResizedAxis<Size> {
 
 export const modeOf = (attrs: Attrs): CoordinateMode => attrs['coordinates'] as CoordinateMode;
 
-/** The resized axes of a call that inference accepted. `int` makes a size from a number. */
+/** The resized axes of a call that inference accepted. `dim` makes a size from an attribute. */
 export function resizedAxes<Size>(
-  attrs: Attrs, shape: readonly Size[], sizes: readonly Size[], int: (value: number) => Size,
+  attrs: Attrs, shape: readonly Size[], sizes: readonly Size[], dim: (value: AttrValue) => Size,
 ): ResizedAxis<Size>[] {
   const axes = attrs['axes'] as readonly number[];
-  const scales = attrs['scales'] as readonly (Ratio<number> | null)[] | null;
+  const scales = attrs['scales'] as readonly (Ratio<AttrValue> | null)[] | null;
   const regions = attrs['region'] as readonly (readonly [Ratio<number>, Ratio<number>])[] | null;
   return axes.map((given, i) => {
     const axis = given < 0 ? given + shape.length : given;
     const before = shape[axis]!;
     const after = sizes[i]!;
     const scale = scales?.[i] ?? null;
-    const ratio: Ratio<Size> = scale === null ? [after, before] : [int(scale[0]), int(scale[1])];
+    const ratio: Ratio<Size> = scale === null ? [after, before] : [dim(scale[0]), dim(scale[1])];
     const identity = modeOf(attrs) !== 'tf_crop_and_resize' && before === after && (scale === null || scale[0] === scale[1]);
     return { axis, before, after, ratio, region: regions?.[i] ?? null, identity };
+  });
+}
+
+/** {@link resizedAxes} in dims; ratios of sizes that divide each other are numbers. */
+export function symbolicAxes(exprs: ExprBuilder, attrs: Attrs, shape: readonly Expr[]): ResizedAxis<Expr>[] {
+  const whole = (a: Expr, b: Expr): Expr | null => {
+    const quotient = exprs.floordiv(a, b);
+    return exprs.valueOf(quotient) !== null && exprs.mul(quotient, b) === a ? quotient : null;
+  };
+  return resizedAxes(attrs, shape, dimsOf(exprs, attrs['sizes']!), (v) => dimOf(exprs, v)).map((a) => {
+    const [p, q] = a.ratio;
+    const up = whole(p, q);
+    const down = up === null ? whole(q, p) : null;
+    const ratio: Ratio<Expr> = up !== null ? [up, exprs.int(1)] : down !== null ? [exprs.int(1), down] : a.ratio;
+    return { ...a, ratio };
   });
 }
 

@@ -3,9 +3,9 @@ import { normalizeAxes } from '../common/axes.ts';
 import { tensorOf } from '../common/errors.ts';
 import { allocate, forEachIndex, numbers, strides, writer } from '../common/host-tensor.ts';
 import { arg, sample } from '../common/samples.ts';
-import { choiceAttr, dimsAttr, dimsOf } from '../shape/attributes.ts';
+import { choiceAttr, dimsAttr } from '../shape/attributes.ts';
 import {
-  concreteCoordinate, coordinate, coordinateModes, floorRatio, modeOf, nearestIndex, resizedAxes, roundings, roundRatio,
+  concreteCoordinate, coordinate, coordinateModes, floorRatio, modeOf, nearestIndex, resizedAxes, roundings, roundRatio, symbolicAxes,
   type Ratio, type ResizedAxis, type Rounding,
 } from './resize-coordinates.ts';
 
@@ -20,7 +20,7 @@ function resultType(call: InferCall): TensorType {
   if (!Array.isArray(attrs['axes'])) call.fail('attribute', 'axes is required');
   const axes = normalizeAxes(call, attrs['axes'], shape.length);
   const sizes = dimsAttr(call, 'sizes', axes.length);
-  checkRatios(call, 'scales', axes.length, isRatio);
+  checkRatios(call, 'scales', axes.length, isScale);
   const isRegion = (v: unknown): boolean => Array.isArray(v) && v.length === 2 && v.every((r) => isRatio(r, true));
   checkRatios(call, 'region', axes.length, isRegion);
   if (coordinates === 'tf_crop_and_resize' && attrs['region'] === null) call.fail('attribute', 'tf_crop_and_resize needs a region');
@@ -34,6 +34,11 @@ function resultType(call: InferCall): TensorType {
 
 function isRatio(v: unknown, zero = false): boolean {
   return Array.isArray(v) && v.length === 2 && v.every((n) => Number.isSafeInteger(n)) && v[1] > 0 && (zero || v[0] > 0);
+}
+
+/** A scale: a positive ratio of integers or dims. */
+function isScale(v: unknown): boolean {
+  return Array.isArray(v) && v.length === 2 && v.every((n) => (typeof n === 'number' ? Number.isSafeInteger(n) && n > 0 : n?.tag === 'expr'));
 }
 
 function checkRatios(call: InferCall, name: string, count: number, ok: (v: unknown) => boolean): void {
@@ -141,8 +146,8 @@ export const resize: Operator = {
   name: 'nn.resize',
   doc:
     'Resamples `axes` to `sizes` (dims). Output position x of an axis with n positions before and m after looks at the '
-    + 'coordinate c, computed exactly with the axis\'s scale s (an exact ratio [numerator, denominator] in `scales`; m/n where '
-    + 'null). `coordinates`: half_pixel c = (x+½)/s − ½; half_pixel_symmetric the same + n/2 − m/(2s); pytorch_half_pixel as '
+    + 'coordinate c, computed exactly with the axis\'s scale s (an exact ratio [numerator, denominator] of integers or dims in '
+    + '`scales`; m/n where null). `coordinates`: half_pixel c = (x+½)/s − ½; half_pixel_symmetric the same + n/2 − m/(2s); pytorch_half_pixel as '
     + 'half_pixel, 0 where m ≤ 1; asymmetric c = x/s; align_corners c = x·(n−1)/(m−1), 0 where m ≤ 1; tf_crop_and_resize with '
     + '`region` [[start], [end]] per axis as ratios: c = (n−1)·(start + x·(end−start)/(m−1)), the middle where m ≤ 1. Mode '
     + '`nearest` takes the element at c rounded by `rounding` and kept inside the input (any dtype). `linear` and `cubic` (Keys, '
@@ -163,7 +168,7 @@ export const resize: Operator = {
     reference({ args, attrs, results }) {
       const x = args[0]!;
       const out = allocate(results[0]!.dtype, results[0]!.shape);
-      const axes = resizedAxes(attrs, x.shape, attrs['sizes'] as readonly number[], (v) => v);
+      const axes = resizedAxes(attrs, x.shape, attrs['sizes'] as readonly number[], (v) => v as number);
       const mode = modeOf(attrs);
       const inside = (a: ResizedAxis<number>, i: number): boolean => {
         const [n, d] = concreteCoordinate(mode, a, i);
@@ -212,7 +217,7 @@ export const resize: Operator = {
       const { exprs } = b;
       const x = args[0]!;
       const out = results[0]!;
-      const axes = resizedAxes(attrs, x.shape, dimsOf(exprs, attrs['sizes']!), (v) => exprs.int(v));
+      const axes = symbolicAxes(exprs, attrs, x.shape);
       const mode = modeOf(attrs);
       const extrapolated = (index: readonly Expr[], value: Expr): Expr => {
         if (mode !== 'tf_crop_and_resize') return value;
@@ -249,7 +254,7 @@ export const resize: Operator = {
       if (attrs['mode'] === 'nearest') return { flops: exprs.int(0) };
       const x = call.tensor(0);
       let perElement = exprs.int(0);
-      for (const a of resizedAxes(attrs, x.shape, dimsOf(exprs, attrs['sizes']!), (v) => exprs.int(v))) {
+      for (const a of symbolicAxes(exprs, attrs, x.shape)) {
         if (!a.identity) perElement = exprs.add(perElement, exprs.mul(taps(exprs, attrs['mode'] as Mode, attrs['antialias'] === true, a.ratio).count, 2));
       }
       return { flops: exprs.mul(exprs.product(type.shape), perElement) };

@@ -20,7 +20,7 @@ function slicedAxes(exprs: ExprBuilder, attrs: Attrs, rank: number): ({ readonly
 function inferSlice(call: InferCall): readonly ReturnType<typeof tensorType>[] {
   const { exprs } = call;
   const x = tensorOf(call, 0);
-  const starts = dimsAttr(call, 'starts');
+  const starts = dimsAttr(call, 'starts', null, true);
   const axes = normalizeAxes(call, call.attrs['axes'] ?? starts.map((_, i) => i), x.shape.length);
   const sizes = dimsAttr(call, 'sizes', starts.length);
   const steps = call.attrs['steps'] === null ? starts.map(() => exprs.int(1)) : dimsAttr(call, 'steps', starts.length, true);

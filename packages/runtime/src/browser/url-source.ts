@@ -50,10 +50,10 @@ export async function urlSource(url: string, fetcher: typeof fetch = fetch): Pro
 /** A reference from inside a model, within the folder of the model's URL. */
 export function resolveUrl(base: string, relative: string): string {
   const folder = new URL('.', base);
-  const target = relative === '' || relative.includes('\\') ? null : URL.parse(relative, folder.href);
+  const target = relative === '' || /[\\\0]/.test(relative) ? null : URL.parse(relative, folder.href);
   const within = target && target.origin === folder.origin && target.pathname.startsWith(folder.pathname) && target.pathname.length > folder.pathname.length;
   // Encoded separators could lead out again on the server.
-  if (!within || /%2f|%5c/i.test(target.pathname.slice(folder.pathname.length)) || /^[a-z][a-z0-9+.-]*:|^\//i.test(relative)) {
+  if (!within || /%2f|%5c|%00/i.test(target.pathname.slice(folder.pathname.length)) || /^[a-z][a-z0-9+.-]*:|^\//i.test(relative)) {
     throw new TenonError({ code: 'host/outside-folder', message: `'${relative}' leads out of the folder of ${base}` });
   }
   return target.href;

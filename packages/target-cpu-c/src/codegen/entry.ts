@@ -101,7 +101,8 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
     if (planned) extra = exprs.max(extra, used);
     const needsMemory = exprs.valueOf(used) !== 0;
 
-    em.push(`{ /* ${launch.kernel.replaceAll('*/', '')} */`);
+    em.push(`/* ${launch.kernel.replaceAll('*/', '')} */`);
+    em.push('{');
     const memory = !needsMemory ? '0' : 'w';
     if (needsMemory) {
       em.push(`char* const w = ${planned ? `(char*)v[${views}] + ${number(base)}` : `tenon_allocate(${number(used)})`};`);
@@ -130,8 +131,8 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
       name: launch.kernel,
       ops: launch.ops,
       locs: launch.locs,
-      flops: atLaunch(kernel.flops),
-      bytes: launch.args.reduce((sum, arg) => exprs.add(sum, plan.buffers[arg]!.bytes), exprs.int(0)),
+      flops: launch.flops,
+      bytes: launch.bytes,
     });
   });
   em.push('return 0;');

@@ -7,6 +7,7 @@ const floatFunctions = new Set([
   'exp', 'log', 'sqrt', 'rsqrt', 'tanh', 'erf', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan',
   'sinh', 'cosh', 'asinh', 'acosh', 'atanh', 'floor', 'ceil', 'round', 'trunc',
 ]);
+const roundings = new Set(['floor', 'ceil', 'round', 'trunc']);
 const bitOperators: { readonly [name: string]: string } = { bitand: '&', bitor: '|', bitxor: '^' };
 
 /** The C text of a call of an intrinsic: a scalar, a vector, or (for vectors of bools) a mask of the argument's width. */
@@ -28,17 +29,20 @@ export function emitIntrinsic(em: Emitter, e: Expr, v: VectorContext | null): st
     return v === null ? `(${test})` : `((${em.support.vector(`i${type.valueBytes * 8}`, lanes)})(${test}))`;
   }
   if (name === 'bitcast') return bitcast(em, type, elementType(e.dtype), arg(a), v, e.dtype);
+  if (roundings.has(name) && type.kind !== 'float') return arg(a);
   if (floatFunctions.has(name)) {
     if (type.kind !== 'float') return unsupported();
     return rounded(em, type, `${helper(name)}(${arg(a)})`, lanes);
   }
   if (name === 'pow') {
-    if (type.kind !== 'float' || b === undefined) return unsupported();
-    if (b.op === 'const' && Number(b.value) === 2) {
+    if (b === undefined) return unsupported();
+    const exponent = b.op === 'const' ? Number(b.value) : null;
+    if (exponent === 2 || (exponent === 3 && !type.half)) {
       const x = em.define(v === null ? type.value : em.support.vector(type.value, lanes), arg(a));
-      return rounded(em, type, `(${x} * ${x})`, lanes);
+      const text = exponent === 2 ? `(${x} * ${x})` : `(${x} * ${x} * ${x})`;
+      return type.kind === 'float' ? rounded(em, type, text, lanes) : narrow(type, v, text);
     }
-    return rounded(em, type, `${helper('pow')}(${arg(a)}, ${arg(b)})`, lanes);
+    return rounded(em, type, `${helper(type.kind === 'float' ? 'pow' : 'power')}(${arg(a)}, ${arg(b)})`, lanes);
   }
   if (name === 'abs' || name === 'sign') return `${helper(name)}(${arg(a)})`;
   if (type.kind === 'float') return unsupported();

@@ -1,6 +1,6 @@
 import { visitStmts } from '@tenon/core';
 import type { Buffer, Expr, ExprBuilder, For, Stmt, TensorFunction } from '@tenon/plugin';
-import { workOf } from './cost.ts';
+import { costOf } from './cost.ts';
 import { Emitter } from './emitter.ts';
 import { indent } from './indent.ts';
 import { StatementWriter } from './statements.ts';
@@ -29,7 +29,6 @@ export interface Kernel {
   readonly scalars: readonly string[];
   /** Bytes of buffers that live as long as the call; they follow inputs and outputs as arguments. */
   readonly temporaries: readonly Expr[];
-  readonly flops: Expr;
 }
 
 export interface KernelOptions {
@@ -65,7 +64,7 @@ export function generateKernel(fn: TensorFunction, options: KernelOptions): Kern
     const shared = loop === null ? null : extentOutside(exprs, part, loop);
     const parallel = shared === null ? null : loop;
     const { text, scratch } = writeFunction(fn, part, parallel, temporaries, scalars, dims, options);
-    const { cost } = workOf(exprs, parallel?.body ?? part, vectorBytes);
+    const cost = costOf(exprs, parallel?.body ?? part, vectorBytes);
     return {
       text,
       scratch,
@@ -73,12 +72,10 @@ export function generateKernel(fn: TensorFunction, options: KernelOptions): Kern
       cost: closed(exprs, exprs.substitute(cost, toC)),
     };
   });
-  const { flops } = workOf(exprs, body, vectorBytes);
   return {
     stages,
     scalars,
     temporaries: temporaries.map((b) => exprs.substitute(exprs.mul(exprs.product(b.shape), elementType(b.dtype).bytes), toC)),
-    flops: closed(exprs, exprs.substitute(flops, toC)),
   };
 }
 

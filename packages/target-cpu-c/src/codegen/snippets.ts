@@ -73,6 +73,13 @@ const shr: Snippet = (name, t) => {
 const popcount: Snippet = (name, t) =>
   `${inline} ${t.type} ${name}(${t.type} a) { return (${t.type})__builtin_popcountll((u64)(u${widthOf(t.element) * 8})a); }`;
 
+/** Integer powers, wrapping; a negative exponent gives the truncated quotient 1 / a^−b. */
+const power: Snippet = (name, t) => `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) {
+${signed(t) ? '  if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;\n' : ''}  u64 r = 1, x = (u64)a;
+  for (u64 n = (u64)b; n; n >>= 1, x *= x) if (n & 1) r *= x;
+  return (${t.type})r;
+}`;
+
 /** Minimum and maximum: on floats NaN where either is NaN. */
 const extreme = (operator: string): Snippet => (name, t, s) => {
   const select = s.use('select', t.element, t.lanes);
@@ -220,6 +227,7 @@ export const snippets: { readonly [name: string]: Snippet } = {
   min: extreme('<'), max: extreme('>'), min_number: extremeOfNumber('<'), max_number: extremeOfNumber('>'),
   truncdiv: lanewise('truncdiv', truncdiv, 2), truncmod: lanewise('truncmod', truncmod, 2),
   floordiv: lanewise('floordiv', floordiv, 2), mod: lanewise('mod', mod, 2),
+  power: lanewise('power', power, 2),
   shl: lanewise('shl', shl, 2), shr: lanewise('shr', shr, 2), popcount: lanewise('popcount', popcount, 1),
   ...saturations,
   from_f16: fromF16, to_f16: toF16, from_bf16: fromBF16, to_bf16: toBF16,

@@ -1,3 +1,4 @@
 import type { ScheduleRule } from '@tenon/plugin';
+import { rows } from './rows.ts';
 
-export const schedules: readonly ScheduleRule[] = [];
+export const schedules: readonly ScheduleRule[] = [rows];

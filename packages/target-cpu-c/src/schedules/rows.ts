@@ -1,0 +1,164 @@
+import { accept, reject, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
+import { isVariable, Names, parallelOver, stagesOf, stepped, type Stage } from '@tenon/schedule';
+import { lanes } from './machine.ts';
+import { emitCompute, emitReduce, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
+
+/** Elements that one step of a parallel loop over a flat tensor takes. */
+const chunk = 4096;
+/** Vectors that one vectorized loop covers: enough to hide the latency of an operation. */
+const unroll = 2;
+
+/**
+ * The default: stages that share leading axes run row by row, all stages of a row before the next row, so that
+ * intermediate results stay in cache; rows run in parallel, the innermost axis in vectors.
+ */
+export const rows: ScheduleRule = {
+  id: 'cpu-c/rows',
+  target: 'cpu-c',
+  specificity: 0,
+  doc: 'Parallel over common leading axes, vectors along the innermost axis.',
+  applies: (fn) => (stagesOf(fn) === null ? reject('schedule/form', 'the function is not a sequence of stages') : accept()),
+  apply: (fn, ctx) => scheduleStages(fn, stagesOf(fn)!.stages, ctx),
+};
+
+export function stageContext(fn: TensorFunction, ctx: TargetContext): StageContext {
+  return { exprs: ctx.exprs, names: new Names(fn), buffers: buffersOf(fn), width: (dtype) => unroll * lanes(ctx, dtype) };
+}
+
+export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx: TargetContext): TensorFunction {
+  const staged = stagesOf(fn)!;
+  const context = stageContext(fn, ctx);
+  const forms = stages.map(formed);
+  const temporaries = new Set(staged.temporaries.map((b) => b.name));
+  const everyStage = forms.every((f) => f !== null) ? (forms as FormedStage[]) : null;
+  const prefix = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage, temporaries);
+  let body: Stmt;
+  let globals = staged.temporaries;
+  if (everyStage !== null && prefix > 0) {
+    body = rowByRow(context, everyStage, prefix, staged.temporaries);
+    globals = [];
+  } else {
+    body = seq(stages.map((stage, i) => {
+      const form = forms[i];
+      return form ? emitStage(context, form) : opaque(context, stage);
+    }));
+  }
+  for (const buffer of [...globals].reverse()) body = { kind: 'alloc', buffer, body };
+  return { ...fn, body };
+}
+
+/** One stage as a launch of its own. */
+export function emitStage(ctx: StageContext, s: FormedStage): Stmt {
+  const { exprs } = ctx;
+  if (s.form.kind === 'compute') {
+    const flat = fuse(ctx, s, s.spatial) ?? (s.spatial.length === 1 ? { extent: s.spatial[0]!.extent, indices: (f: Expr) => [f] } : null);
+    const size = flat === null ? null : exprs.valueOf(flat.extent);
+    if (flat !== null && (size === null || size > chunk)) {
+      // The whole tensor as one row, cut into chunks.
+      const iter = { name: ctx.names.fresh('v'), type: 'spatial' as const, extent: flat.extent, binding: exprs.int(0) };
+      const value = exprs.variable(iter.name);
+      const inlined: FormedStage = { ...s, spatial: [iter], form: atIndices(exprs as Exprs, s, flat.indices(value)) };
+      return stepped(
+        { ...ctx, names: ctx.names }, flat.extent, chunk,
+        (start) => shifted(ctx, inlined, iter.name, start, exprs.int(chunk)),
+        (start, count) => shifted(ctx, inlined, iter.name, start, count),
+      ) as Stmt;
+    }
+  }
+  const outer = s.spatial.slice(0, -1);
+  const last = s.spatial.slice(-1);
+  const emit = s.form.kind === 'compute' ? emitCompute : emitReduce;
+  // Few outer points: let the last axis take part in the parallel loop of a reduction.
+  const points = exprs.valueOf(exprs.product(outer.map((i) => i.extent)));
+  if (s.form.kind === 'reduce' && points === 1 && s.reduce.length > 0) {
+    return parallelOver(ctx, s.spatial.map((i) => i.extent), (indices) =>
+      emitReduce(ctx, s, [], new Map(s.spatial.map((iter, i) => [iter.name, indices[i]!]))));
+  }
+  return parallelOver(ctx, outer.map((i) => i.extent), (indices) =>
+    emit(ctx, s, last, new Map(outer.map((iter, i) => [iter.name, indices[i]!]))));
+}
+
+function atIndices(exprs: Exprs, s: FormedStage, indices: readonly Expr[]): FormedStage['form'] {
+  const values = new Map(s.spatial.map((iter, i) => [iter.name, indices[i]!]));
+  return {
+    ...s.form,
+    store: { ...s.form.store, indices: s.form.store.indices.map((e) => exprs.substitute(e, values)), value: exprs.substitute(s.form.store.value, values) },
+  };
+}
+
+function shifted(ctx: StageContext, s: FormedStage, name: string, start: Expr, count: Expr): Stmt {
+  const { exprs } = ctx;
+  const iter = { name: ctx.names.fresh('v'), type: 'spatial' as const, extent: count, binding: exprs.int(0) };
+  const at = new Map([[name, exprs.add(start, exprs.variable(iter.name))]]);
+  const moved: FormedStage = {
+    ...s, spatial: [iter],
+    form: { ...s.form, store: { ...s.form.store, indices: s.form.store.indices.map((e) => exprs.substitute(e, at)), value: exprs.substitute(s.form.store.value, at) } },
+  };
+  return emitCompute(ctx, moved, [iter], new Map());
+}
+
+/** An opaque block: its iterations are independent, so all of them run in parallel. */
+function opaque(ctx: StageContext, stage: Stage): Stmt {
+  const spatial = stage.block.iters.filter((i) => i.type === 'spatial');
+  if (spatial.length !== stage.block.iters.length || stage.block.init !== null || stage.block.predicate !== null) {
+    return stage.loops.reduceRight<Stmt>((inside, l) => ({ ...l, body: inside }), stage.block);
+  }
+  return parallelOver(ctx, spatial.map((i) => i.extent), (indices) =>
+    spatial.reduceRight<Stmt>((body, iter, i) => ({ kind: 'let', variable: iter.name, value: indices[i]!, body }), stage.block.body));
+}
+
+/**
+ * How many leading axes all stages share: same extents, every temporary indexed by exactly those variables first, so
+ * that a row needs nothing of other rows.
+ */
+export function commonPrefix(stages: readonly FormedStage[], temporaries: ReadonlySet<string>): number {
+  const [first] = stages;
+  let prefix = 0;
+  for (; prefix < first!.spatial.length; prefix++) {
+    const extent = first!.spatial[prefix]!.extent;
+    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && temporaryAxis(s, prefix, temporaries))) break;
+  }
+  return prefix;
+}
+
+function temporaryAxis(s: FormedStage, axis: number, temporaries: ReadonlySet<string>): boolean {
+  const name = s.spatial[axis]!.name;
+  return loadsOf(s.stage.block).every((l) => !temporaries.has(l.value as string) || (l.args[axis] !== undefined && isVariable(l.args[axis]!, name)))
+    && isVariable(s.form.store.indices[axis]!, name);
+}
+
+function rowByRow(ctx: StageContext, stages: readonly FormedStage[], prefix: number, temporaries: readonly Buffer[]): Stmt {
+  const extents = stages[0]!.spatial.slice(0, prefix).map((i) => i.extent);
+  return parallelOver(ctx, extents, (indices) => {
+    const inner = seq(stages.map((s) => {
+      const values = new Map(s.spatial.slice(0, prefix).map((iter, i) => [iter.name, indices[i]!]));
+      const rest = s.spatial.slice(prefix);
+      return s.form.kind === 'compute' ? emitCompute(ctx, s, rest, values) : emitReduce(ctx, s, rest, values);
+    }));
+    // Of a temporary only the current row exists.
+    let body = dropAxes(ctx.exprs as Exprs, inner, new Set(temporaries.map((b) => b.name)), prefix);
+    for (const buffer of [...temporaries].reverse()) body = { kind: 'alloc', buffer: { ...buffer, shape: buffer.shape.slice(prefix), scope: 'local' }, body };
+    return body;
+  });
+}
+
+function dropAxes(exprs: Exprs, stmt: Stmt, buffers: ReadonlySet<string>, axes: number): Stmt {
+  const expr = (e: Expr): Expr =>
+    exprs.transform(e, (x) => (x.op === 'load' && buffers.has(x.value as string) ? exprs.make('load', x.dtype, x.args.slice(axes), x.value) : x));
+  const visit = (s: Stmt): Stmt => {
+    const inside = mapChildren(s, visit);
+    switch (inside.kind) {
+      case 'store':
+        return { ...inside, indices: (buffers.has(inside.buffer) ? inside.indices.slice(axes) : inside.indices).map(expr), value: expr(inside.value) };
+      case 'let': case 'evaluate':
+        return { ...inside, value: expr(inside.value) };
+      case 'if': case 'while':
+        return { ...inside, condition: expr(inside.condition) };
+      default:
+        return inside;
+    }
+  };
+  return visit(stmt);
+}
+

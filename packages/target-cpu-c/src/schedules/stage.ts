@@ -1,0 +1,207 @@
+import type { Buffer, Expr, ExprBuilder, IterVar, Stmt } from '@tenon/plugin';
+import { loadsOf } from '@tenon/core';
+import { alloc, computeForm, flatIndex, linearIn, loop, loops, stepped, store, vectorLoop, type ComputeForm, type Linear, type LoopContext, type Stage } from '@tenon/schedule';
+
+/** A stage of known form, with what schedules ask of it. */
+export interface FormedStage {
+  readonly stage: Stage;
+  readonly form: ComputeForm;
+  readonly spatial: readonly IterVar[];
+  readonly reduce: readonly IterVar[];
+}
+
+export function formed(stage: Stage): FormedStage | null {
+  const form = computeForm(stage.block);
+  if (form === null) return null;
+  return {
+    stage, form,
+    spatial: stage.block.iters.filter((i) => i.type === 'spatial'),
+    reduce: stage.block.iters.filter((i) => i.type === 'reduce'),
+  };
+}
+
+export interface StageContext extends LoopContext {
+  readonly buffers: ReadonlyMap<string, Buffer>;
+  /** Elements per step of vectorized loops. */
+  width(dtype: string): number;
+}
+
+/** The flattened index of every load of a stage and of its store, in terms of iteration variables. */
+function accesses(ctx: StageContext, s: FormedStage): { loads: Expr[]; store: Expr } {
+  const flat = (buffer: string, indices: readonly Expr[]): Expr => flatIndex(ctx.exprs, ctx.buffers.get(buffer)!.shape, indices);
+  return {
+    loads: loadsOf(s.stage.block.body).filter((l) => l.value !== s.form.store.buffer).map((l) => flat(l.value as string, l.args)),
+    store: flat(s.form.store.buffer, s.form.store.indices),
+  };
+}
+
+/** Whether every load is contiguous or constant along a variable. */
+export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {
+  return accesses(ctx, s).loads.every((index) => {
+    const c: Linear = linearIn(ctx.exprs, index, variable);
+    return c === 0 || c === 1;
+  });
+}
+
+type Values = ReadonlyMap<string, Expr>;
+
+function bound(values: Values, iters: readonly IterVar[], indices: readonly Expr[]): Values {
+  const all = new Map(values);
+  iters.forEach((iter, i) => all.set(iter.name, indices[i]!));
+  return all;
+}
+
+/** The statement `out[…] = value` of a compute stage at given iteration values. */
+function computeAt(ctx: StageContext, s: FormedStage, values: Values): Stmt {
+  const { exprs } = ctx;
+  return {
+    kind: 'store', buffer: s.form.store.buffer,
+    indices: s.form.store.indices.map((e) => exprs.substitute(e, values)), value: exprs.substitute(s.form.store.value, values),
+  };
+}
+
+/** The loops of a compute stage over its last `iters`, the first ones being fixed by `values`. */
+export function emitCompute(ctx: StageContext, s: FormedStage, iters: readonly IterVar[], values: Values): Stmt {
+  const dtype = s.form.store.value.dtype;
+  const fused = fuse(ctx, s, iters);
+  if (fused !== null) {
+    return vectorLoop(ctx, fused.extent, ctx.width(dtype), (f) => computeAt(ctx, s, bound(values, iters, fused.indices(f))));
+  }
+  if (iters.length === 0) return computeAt(ctx, s, values);
+  const outer = iters.slice(0, -1);
+  const last = iters.at(-1)!;
+  return loops(ctx, outer.map((i) => i.extent), 'serial', (indices) => {
+    const here = bound(values, outer, indices);
+    return vectorLoop(ctx, last.extent, ctx.width(dtype), (i) => computeAt(ctx, s, bound(here, [last], [i])));
+  });
+}
+
+/**
+ * The trailing axes of a stage as one, where every access then runs through memory linearly: a tensor is walked as the
+ * row of elements that it is. null where an access does not.
+ */
+export function fuse(ctx: StageContext, s: FormedStage, iters: readonly IterVar[]): { extent: Expr; indices(f: Expr): Expr[] } | null {
+  const { exprs } = ctx;
+  const inner = iters.filter((i) => exprs.valueOf(i.extent) !== 1);
+  if (inner.length < 2) return null;
+  const indices = (f: Expr): Expr[] => {
+    let rest = f;
+    const out: Expr[] = iters.map(() => exprs.int(0));
+    for (let k = iters.length - 1; k >= 0; k--) {
+      if (exprs.valueOf(iters[k]!.extent) === 1) continue;
+      const first = iters.slice(0, k).every((i) => exprs.valueOf(i.extent) === 1);
+      out[k] = first ? rest : exprs.mod(rest, iters[k]!.extent);
+      rest = exprs.floordiv(rest, iters[k]!.extent);
+    }
+    return out;
+  };
+  const f = exprs.variable('f_0');
+  const values = new Map(iters.map((iter, i) => [iter.name, indices(f)[i]!]));
+  const { loads, store: stored } = accesses(ctx, s);
+  const linear = [...loads, stored].every((e) => {
+    const c = linearIn(exprs, exprs.substitute(e, values), 'f_0');
+    return c === 0 || c === 1;
+  });
+  return linear ? { extent: exprs.product(iters.map((i) => i.extent)), indices } : null;
+}
+
+/** How a reduction combines: `step = op(accumulator, value)`; null where it is not of that form. */
+export function combination(s: FormedStage): { op: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or'; value: Expr } | null {
+  const { store: body } = s.form;
+  const { op, args } = body.value;
+  if (op !== 'add' && op !== 'mul' && op !== 'min' && op !== 'max' && op !== 'and' && op !== 'or') return null;
+  const isAccumulator = (e: Expr): boolean => e.op === 'load' && e.value === body.buffer && e.args.every((a, i) => a === body.indices[i]);
+  const [a, b] = args as [Expr, Expr];
+  const value = isAccumulator(a) ? b : isAccumulator(b) ? a : null;
+  if (value === null || loadsOf({ kind: 'evaluate', value }).some((l) => l.value === body.buffer)) return null;
+  return { op, value };
+}
+
+function combine(exprs: ExprBuilder, op: NonNullable<ReturnType<typeof combination>>['op'], a: Expr, b: Expr): Expr {
+  return exprs[op](a, b);
+}
+
+/** The loops of a reduction stage over its remaining spatial axes and its reduction domain. */
+export function emitReduce(ctx: StageContext, s: FormedStage, iters: readonly IterVar[], values: Values): Stmt {
+  const { exprs } = ctx;
+  const dtype = s.form.store.value.dtype;
+  const last = iters.at(-1);
+  const form = combination(s);
+  if (form !== null && last !== undefined && exprs.valueOf(last.extent) !== 1 && vectorizes(ctx, s, last.name)) {
+    // Along a spatial axis: one accumulator per lane.
+    const outer = iters.slice(0, -1);
+    return loops(ctx, outer.map((i) => i.extent), 'serial', (indices) => {
+      const here = bound(values, outer, indices);
+      const tile = (start: Expr, count: Expr): Stmt => {
+        const acc: Buffer = { name: ctx.names.fresh('acc'), dtype, shape: [count], scope: 'local' };
+        const each = (body: (i: Expr) => Stmt): Stmt => loop(ctx, count, 'vectorized', body);
+        return alloc(acc, seqOf([
+          each((i) => store(acc, [i], exprs.substitute(s.form.init!.value, bound(here, [last], [exprs.add(start, i)])))),
+          loops(ctx, s.reduce.map((r) => r.extent), 'serial', (r) => each((i) => {
+            const at = bound(bound(here, [last], [exprs.add(start, i)]), s.reduce, r);
+            return store(acc, [i], combine(exprs, form.op, exprs.load(acc, [i]), exprs.substitute(form.value, at)));
+          })),
+          each((i) => store(ctx.buffers.get(s.form.store.buffer)!, s.form.store.indices.map((e) => exprs.substitute(e, bound(here, [last], [exprs.add(start, i)]))), exprs.load(acc, [i]))),
+        ]));
+      };
+      const width = ctx.width(dtype);
+      return stepped(ctx, last.extent, width, (start) => tile(start, exprs.int(width)), (start, count) =>
+        count.op === 'const' ? tile(start, count) : loop(ctx, count, 'serial', (i) => tile(exprs.add(start, i), exprs.int(1))));
+    });
+  }
+  return loops(ctx, iters.map((i) => i.extent), 'serial', (indices) => reducePoint(ctx, s, bound(values, iters, indices)));
+}
+
+/** One element of a reduction: vectors of partial results where the innermost axis is contiguous, else one by one. */
+function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
+  const { exprs } = ctx;
+  const out = ctx.buffers.get(s.form.store.buffer)!;
+  const dtype = out.dtype;
+  const indices = s.form.store.indices.map((e) => exprs.substitute(e, values));
+  const init = exprs.substitute(s.form.init!.value, values);
+  const form = combination(s);
+  const inner = s.reduce.at(-1);
+  const width = ctx.width(dtype);
+  if (form === null || inner === undefined) {
+    // The accumulator is the output element itself.
+    return seqOf([store(out, indices, init), loops(ctx, s.reduce.map((r) => r.extent), 'serial', (r) => {
+      const at = bound(values, s.reduce, r);
+      return store(out, indices, exprs.substitute(s.form.store.value, at));
+    })]);
+  }
+  const acc: Buffer = { name: ctx.names.fresh('acc'), dtype, shape: [], scope: 'local' };
+  const into = (value: Expr): Stmt => store(acc, [], combine(exprs, form.op, exprs.load(acc, []), value));
+  const size = exprs.valueOf(inner.extent);
+  const vector = (dtype === 'f32' || dtype === 'f64') && vectorizes(ctx, s, inner.name) && (size === null || size >= width);
+  if (!vector) {
+    return alloc(acc, seqOf([
+      store(acc, [], init),
+      loops(ctx, s.reduce.map((r) => r.extent), 'serial', (r) => into(exprs.substitute(form.value, bound(values, s.reduce, r)))),
+      store(out, indices, exprs.load(acc, [])),
+    ]));
+  }
+  const outer = s.reduce.slice(0, -1);
+  const lanes: Buffer = { name: ctx.names.fresh('lanes'), dtype, shape: [exprs.int(width)], scope: 'local' };
+  const each = (body: (i: Expr) => Stmt): Stmt => loop(ctx, exprs.int(width), 'vectorized', body);
+  const neutral = form.op === 'add' ? exprs.constant(0, dtype) : form.op === 'mul' ? exprs.constant(1, dtype) : init;
+  return alloc(acc, alloc(lanes, seqOf([
+    store(acc, [], init),
+    each((i) => store(lanes, [i], neutral)),
+    loops(ctx, outer.map((r) => r.extent), 'serial', (o) => {
+      const here = bound(values, outer, o);
+      const value = (i: Expr): Expr => exprs.substitute(form.value, bound(here, [inner], [i]));
+      return stepped(
+        ctx, inner.extent, width,
+        (start) => each((i) => store(lanes, [i], combine(exprs, form.op, exprs.load(lanes, [i]), value(exprs.add(start, i))))),
+        (start, count) => loop(ctx, count, 'serial', (i) => into(value(exprs.add(start, i)))),
+      );
+    }),
+    loop(ctx, exprs.int(width), 'serial', (i) => into(exprs.load(lanes, [i]))),
+    store(out, indices, exprs.load(acc, [])),
+  ])));
+}
+
+function seqOf(body: readonly Stmt[]): Stmt {
+  return { kind: 'seq', body };
+}
+
