@@ -101,6 +101,40 @@ describe('shapes computed in ONNX models', () => {
     expect((await bad).code).toMatch(/^onnx\//);
   });
 
+  const x34 = info('x', 'f32', [3, 4]);
+  const c = (name: string, values: readonly number[]) => ints(name, values);
+  it.each([
+    ['Slice-1', { opset: 9, nodes: [node('Slice', ['x'], ['y'], { attrs: { axes: { ints: [1, 0] }, starts: { ints: [-3, 0] }, ends: { ints: [2 ** 31 - 1, -1] } } })] }, [2, 3], [1, 2, 3, 5, 6, 7]],
+    ['Pad-2', { opset: 10, nodes: [node('Pad', ['x'], ['y'], { attrs: { pads: { ints: [0, 1, -2, 0] }, value: { f: 9 } } })] }, [1, 5], [9, 0, 1, 2, 3]],
+    ['Pad-18 of one axis', { opset: 18, initializers: [c('p', [1, 0]), c('a', [-1])], nodes: [node('Pad', ['x', 'p', '', 'a'], ['y'], { attrs: { mode: { s: 'reflect' } } })] }, [3, 5], [1, 0, 1, 2, 3, 5, 4, 5, 6, 7, 9, 8, 9, 10, 11]],
+    ['Split-2', { opset: 11, nodes: [node('Split', ['x'], ['a', 'y'], { attrs: { axis: { i: -1 }, split: { ints: [3, 1] } } })] }, [3, 1], [3, 7, 11]],
+    ['Split-18 into uneven parts', { opset: 18, nodes: [node('Split', ['x'], ['a', 'y'], { attrs: { num_outputs: { i: 2 } } })] }, [1, 4], [8, 9, 10, 11]],
+    ['Squeeze-1 and Unsqueeze-1', { opset: 11, nodes: [node('Unsqueeze', ['x'], ['a'], { attrs: { axes: { ints: [0, -1] } } }), node('Squeeze', ['a'], ['y'], { attrs: { axes: { ints: [0] } } })] }, [3, 4, 1], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]],
+    ['Squeeze without axes', { opset: 13, initializers: [c('i', [2])], nodes: [node('Gather', ['x', 'i'], ['a'], { attrs: { axis: { i: 1 } } }), node('Squeeze', ['a'], ['y'])] }, [3], [2, 6, 10]],
+    ['TopK-1', { opset: 9, nodes: [node('TopK', ['x'], ['y', 'i'], { attrs: { k: { i: 2 }, axis: { i: 0 } } })] }, [2, 4], [8, 9, 10, 11, 4, 5, 6, 7]],
+    ['TopK-11 of the smallest', { opset: 11, initializers: [c('k', [1])], nodes: [node('TopK', ['x', 'k'], ['y', 'i'], { attrs: { largest: { i: 0 } } })] }, [3, 1], [0, 4, 8]],
+    ['Scatter-9', { opset: 10, initializers: [ints('i', [2, 0], [1, 2]), raw('u', 'f32', [1, 2], Float32Array.of(-1, -2))], nodes: [node('Scatter', ['x', 'i', 'u'], ['y'])] }, [3, 4], [0, -2, 2, 3, 4, 5, 6, 7, -1, 9, 10, 11]],
+    ['Flatten from the back', { opset: 13, nodes: [node('Flatten', ['x'], ['y'], { attrs: { axis: { i: -2 } } })] }, [1, 12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]],
+    ['Compress by a constant', { opset: 11, initializers: [raw('m', 'bool', [3], Uint8Array.of(0, 1, 1))], nodes: [node('Compress', ['x', 'm'], ['y'], { attrs: { axis: { i: 1 } } })] }, [3, 2], [1, 2, 5, 6, 9, 10]],
+    ['Tile and Expand', { opset: 13, initializers: [c('r', [1, 2]), c('i', [0]), c('to', [3, 1])], nodes: [node('Gather', ['x', 'i'], ['a'], { attrs: { axis: { i: 1 } } }), node('Tile', ['a', 'r'], ['t']), node('Expand', ['t', 'to'], ['y'])] }, [3, 2], [0, 0, 4, 4, 8, 8]],
+  ] as const)('converts %s', async (_, parts, shape, values) => {
+    const got = await (await imported({ inputs: [x34], outputs: [y], ...parts })).run(f32([3, 4]));
+    expect(got[0]!.shape).toEqual(shape);
+    expect(Array.from(got[0]!.data as Float32Array)).toEqual(values);
+  });
+
+  it.each([
+    ['a shape of another size', [node('Reshape', ['x', 'two'], ['y'])], 'op/reshape'],
+    ['an axis that is not there', [node('Gather', ['x', 'two'], ['y'], { attrs: { axis: { i: 2 } } })], 'onnx/axis-out-of-range'],
+    ['parts that do not add up', [node('Split', ['x', 'two'], ['y', 'z'])], 'onnx/invalid-shape'],
+    ['squeezing an axis of size 3', [node('Squeeze', ['x', 'at0'], ['y'])], 'onnx/invalid-shape'],
+    ['elements that are counted by data', [node('NonZero', ['x'], ['y'])], 'onnx/dynamic-shape'],
+    ['a step of 0', [node('Slice', ['x', 'at0', 'at0', 'at0', 'at0'], ['y'])], 'onnx/invalid-shape'],
+  ] as const)('refuses %s', async (_, nodes, code) => {
+    const d = await failure(imported({ inputs: [x34], outputs: [y], initializers: [c('two', [2, 5]), c('at0', [0])], nodes }));
+    expect([d.code, ...d.related.map((r) => r.code)]).toContain(code);
+  });
+
   it('slices as ONNX does, for every start, end and step, with constant and symbolic bounds and sizes', async () => {
     const bound = fc.integer({ min: -9, max: 9 });
     const step = fc.integer({ min: -3, max: 3 }).filter((s) => s !== 0);

@@ -110,7 +110,10 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
     for (const b of writes) written.add(b);
     const name = parts.length === 1 ? fn.name : freshName(functions, `${fn.name}_${i}`);
     const piece: TensorFunction = {
-      ...fn, name, body: seq([part]), inputs: inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
+      ...fn, name, body: seq([part]),
+      // What an earlier launch wrote comes in as an argument too, so that the order of launches shows in the data flow.
+      inputs: [...inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), ...updates.map((b) => ({ ...buffers.get(b)!, name: `${b}_before`, scope: 'global' }))],
+      outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
     };
     functions.set(name, lower(piece, ctx.exprs, dims));
     return { name, inputs, outputs, updates };

@@ -27,6 +27,13 @@ export interface Plugin extends Contributions {
   readonly name: string;
   readonly namespace: string;
   readonly contract: number;
+  /**
+   * Identifies the plugin's code: changes whenever its output may. Whole compilations are cached only where every
+   * foreign plugin states one.
+   */
+  readonly version?: string;
+  /** The options it was made with, as validated. */
+  readonly options?: unknown;
 }
 
 /** Any Standard Schema object (zod, valibot, arktype …). https://standardschema.dev */
@@ -43,7 +50,7 @@ export interface StandardSchema<T> {
 
 /** Declares a plugin; the result is what users call in their configuration. */
 export function definePlugin<Options = Record<never, never>>(
-  about: { readonly name: string; readonly namespace: string; readonly options?: StandardSchema<Options> },
+  about: { readonly name: string; readonly namespace: string; readonly version?: string; readonly options?: StandardSchema<Options> },
   contributions: (options: Options) => Contributions,
 ): (options?: Options) => Plugin {
   return (options = {} as Options) => {
@@ -53,7 +60,9 @@ export function definePlugin<Options = Record<never, never>>(
       const issues = result.issues.map((issue) => `${(issue.path ?? []).join('.') || 'options'}: ${issue.message}`);
       throw new TypeError(`${about.name}: ${issues.join('; ')}`);
     }
-    return { name: about.name, namespace: about.namespace, contract: contractLevel, ...contributions(result ? result.value : options) };
+    const valid = result ? result.value : options;
+    const version = about.version === undefined ? {} : { version: about.version };
+    return { name: about.name, namespace: about.namespace, contract: contractLevel, ...version, options: valid, ...contributions(valid) };
   };
 }
 

@@ -71,14 +71,14 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
 }
 
 /** Data caches of one core (level 3: shared by all), in bytes. */
-export interface CacheSizes {
+interface CacheSizes {
   readonly l1: number;
   readonly l2: number;
   readonly l3: number;
 }
 
 /** Cache sizes as the system tells them; where it does not, sizes that hardly any machine is below. */
-export function cacheSizes(): CacheSizes {
+function cacheSizes(): CacheSizes {
   const found = { l1: 32 << 10, l2: 256 << 10, l3: 4 << 20 };
   try {
     if (process.platform === 'linux') {

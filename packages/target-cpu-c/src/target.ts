@@ -3,7 +3,7 @@ import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetCo
 import { TenonError } from '@tenon/plugin';
 import { entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { describeDevice, requiredFeatures } from './device.ts';
-import { blobFormat, blobFormatVersion } from './runtime/format.ts';
+import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
@@ -123,7 +123,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
     formatVersion: blobFormatVersion,
     bytes,
     entries,
-    requires: { arch: process.arch, platform: process.platform, features: requiredFeatures(toolchain.macros) },
+    requires: { arch: process.arch, platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
     listing,
   };
 }

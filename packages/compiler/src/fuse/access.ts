@@ -45,7 +45,7 @@ export function summarize(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): 
       const isLast = i === staged.stages.length - 1;
       for (const load of loads) {
         let here: Access;
-        if (isLast && form.kind === 'compute' && load.args.every((e, axis) => isVariable(e, form.spatial[axis]!)) && sameShape(input.shape, output.shape)) here = 'identity';
+        if (isLast && form.kind === 'compute' && load.args.every((e, axis) => isVariable(e, form.spatial[axis]!) || (exprs.valueOf(output.shape[axis] ?? e) === 1 && exprs.valueOf(e) === 0)) && sameShape(input.shape, output.shape)) here = 'identity';
         else here = readsOnce(stage, load, input.shape, exprs, dims) ? 'once' : 'many';
         kind = kind === null ? here : kind === here && here !== 'identity' ? here : worse(kind, here);
       }

@@ -1,5 +1,5 @@
-import type { AttrValue, Binding, Buffer, ConstantDecl, Context, GraphFunction, IRModule, Pass, PassContext, Scope, Stmt, TensorFunction, TensorType, Value } from '@tenon/plugin';
-import { hashFunction, seq } from '@tenon/core';
+import type { AttrValue, Binding, Buffer, BufferRegion, ConstantDecl, Context, Expr, GraphFunction, IRModule, Pass, PassContext, Scope, Stmt, TensorFunction, TensorType, Value } from '@tenon/plugin';
+import { hashFunction, mapChildren, mapExpressions, seq, type Exprs } from '@tenon/core';
 import { canInline, computeInline, declaredBuffers, declaredVariables, Names, renameStmt } from '@tenon/schedule';
 import { dimScope, freshName, graphFunctions } from '../graph.ts';
 import { attrKey } from '../passes/common-subexpressions.ts';
@@ -94,7 +94,7 @@ function integerContents(value: Value | null, module: IRModule, ctx: Context) {
 /** The kernel binding of a group; its function is added unless an equal one exists. */
 function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>, state: Fusion): Binding {
   const last = group.members.at(-1)!;
-  const { fn, args } = group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state);
+  const { fn, args } = spellOutScalars(group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state), state);
   const hash = hashFunction(fn);
   let name = state.byHash.get(hash);
   if (name === undefined) {
@@ -111,6 +111,28 @@ function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>,
 
 function single(binding: Binding, definition: Definition): { fn: TensorFunction; args: Value[] } {
   return { fn: definition.fn, args: binding.args.filter((a) => a !== null) };
+}
+
+/** Constants of one element become literals in the kernel. */
+function spellOutScalars(kernel: { fn: TensorFunction; args: Value[] }, state: Fusion): { fn: TensorFunction; args: Value[] } {
+  const { exprs } = state.ctx;
+  const literals = new Map<string, Expr>();
+  kernel.args.forEach((arg, i) => {
+    const data = arg.constant ? state.module.constants.get(arg.name)?.data : undefined;
+    const buffer = kernel.fn.inputs[i]!;
+    if (data?.kind === 'inline' && data.values.length === 1) literals.set(buffer.name, exprs.constant(data.values[0]!, buffer.dtype));
+  });
+  if (literals.size === 0) return kernel;
+  const expr = (e: Expr): Expr => (exprs as Exprs).transform(e, (x) => (x.op === 'load' ? (literals.get(x.value as string) ?? x) : x));
+  const strip = (regions: readonly BufferRegion[]): readonly BufferRegion[] => regions.filter((r) => !literals.has(r.buffer));
+  const visit = (s: Stmt): Stmt => {
+    const inside = mapChildren(s, visit);
+    return inside.kind === 'block' ? { ...inside, reads: strip(inside.reads) } : inside;
+  };
+  return {
+    fn: { ...kernel.fn, inputs: kernel.fn.inputs.filter((b) => !literals.has(b.name)), body: visit(mapExpressions(kernel.fn.body, expr)) },
+    args: kernel.args.filter((_, i) => !literals.has(kernel.fn.inputs[i]!.name)),
+  };
 }
 
 /** One function for a group: the members' stages one after the other, intermediate results inlined where they can be. */

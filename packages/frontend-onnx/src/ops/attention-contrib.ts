@@ -51,10 +51,10 @@ function unpack(c: Conversion, x: Value, which: number): Value {
 const multiHeadAttention: Converter = (c) => {
   refuse(c, [[8, 'past_sequence_length'], [9, 'cache_indirection']]);
   const heads = c.int('num_heads');
-  const [key, value, bias] = [c.optional(1), c.optional(2), c.optional(3)];
+  const bias = c.optional(3);
   const [past, pastValue] = [c.optional(6), c.optional(7)];
   const { shape, dtype } = c.tensor(0);
-  // The part of a tensor's bias in that of query, key and value.
+  // Where the next tensor's part begins in the bias of query, key and value.
   let taken: Expr = c.exprs.int(0);
   const biased = (x: Value): Value => {
     const hidden = dimsOf(x)[2]!;
@@ -70,7 +70,7 @@ const multiHeadAttention: Converter = (c) => {
     [q, k, v] = [unpack(c, c.input(0), 0), unpack(c, c.input(0), 1), unpack(c, c.input(0), 2)];
   } else {
     q = splitHeads(c, biased(c.input(0)), heads);
-    if (!key) c.unsupported('onnx/missing-input', 'the input key is missing');
+    const key = c.input(1);
     const keyRank = dimsOf(key).length;
     if (keyRank === 5) {
       if (bias) c.unsupported('onnx/unsupported-input', 'a bias of packed keys and values is not supported');
@@ -79,7 +79,7 @@ const multiHeadAttention: Converter = (c) => {
       [k, v] = [key, c.input(2)];
     } else {
       k = splitHeads(c, biased(key), heads);
-      v = splitHeads(c, biased(value ?? c.input(2)), heads);
+      v = splitHeads(c, biased(c.input(2)), heads);
     }
   }
   const previous = past ? dimsOf(past)[2]! : 0;

@@ -75,7 +75,7 @@ function deformConv(c: Conversion): readonly Value[] {
 /** Columns back into images; image and block sizes are inputs. */
 function col2Im(c: Conversion): readonly Value[] {
   const image = c.contents(1) ?? c.unsupported('onnx/dynamic-rank', 'the image shape is computed at run time from data');
-  const block = c.integers(2) ?? c.unsupported('onnx/dynamic-attribute', 'the block shape is not constant', 'it decides the structure of the program and must be known when the model is compiled');
+  const block = c.contents(2) ?? c.unsupported('onnx/dynamic-rank', 'the block shape is computed at run time from data');
   return [
     c.b.call('nn.col2im', [c.input(0)], {
       image_shape: image, block_shape: block,

@@ -40,6 +40,33 @@ function tensorScatter(c: Conversion): readonly Value[] {
   })];
 }
 
+/** Only where the condition is constant: otherwise the size of the result depends on data. */
+function compress(c: Conversion): readonly Value[] {
+  const condition = c.numbers(1) ?? c.unsupported('onnx/dynamic-shape', 'the condition is computed while the model runs, and decides the size of the result');
+  const { shape } = c.tensor(0);
+  const flat = !c.has('axis');
+  const at = flat ? 0 : axis(c, 'axis', shape.length);
+  const kept = condition.flatMap((v, i) => (v !== 0 ? [i] : []));
+  const x = flat ? c.b.call('shape.reshape', [c.input(0)], { shape: [c.exprs.product(shape)] }) : c.input(0);
+  const size = c.exprs.valueOf(flat ? c.exprs.product(shape) : shape[at]!);
+  if (size === null || kept.some((i) => i >= size)) c.unsupported('onnx/invalid-shape', `the condition keeps elements beyond the ${size ?? 'symbolic'} of the axis`);
+  return [c.b.call('index.gather', [x, c.b.constant(kept, 'i64', [kept.length])], { axis: at })];
+}
+
+/** Only of constants: otherwise the size of the result depends on data. */
+function nonZero(c: Conversion): readonly Value[] {
+  const x = c.constantOf(0);
+  const values = c.numbers(0);
+  if (x === null || values === null) c.unsupported('onnx/dynamic-shape', 'the input is computed while the model runs, and decides the size of the result');
+  const { shape } = x;
+  const found = values.flatMap((v, i) => (v !== 0 ? [i] : []));
+  const rows = shape.flatMap((size, a) => {
+    const stride = shape.slice(a + 1).reduce((n, d) => n * d, 1);
+    return found.map((position) => Math.floor(position / stride) % size);
+  });
+  return [c.b.constant(rows, 'i64', [shape.length, found.length])];
+}
+
 export const converters: ConverterTable = {
   Gather: { since: 1, convert: gather },
   GatherElements: { since: 11, convert: gatherElements },
@@ -47,6 +74,8 @@ export const converters: ConverterTable = {
   Scatter: { since: 9, convert: scatterElements },
   ScatterElements: { since: 11, convert: scatterElements },
   ScatterND: { since: 11, convert: (c) => [c.b.call('index.scatter_nd', [c.input(0), c.input(1), c.input(2)], { reduction: c.string('reduction', 'none') })] },
+  Compress: { since: 9, convert: compress },
+  NonZero: { since: 9, convert: nonZero },
   OneHot: { since: 9, convert: oneHot },
   TopK: { since: 1, convert: topK },
   TensorScatter: { since: 24, convert: tensorScatter },

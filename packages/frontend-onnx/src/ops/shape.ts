@@ -64,18 +64,18 @@ function split(c: Conversion): readonly Value[] {
   else if (c.optional(1)) parts = sizes(c, 1, 'split');
   else {
     const count = c.int('num_outputs', c.outputs);
-    const chunk = exprs.ceildiv(dim, count);
-    if (c.opset < 18 && exprs.valueOf(exprs.mod(dim, count)) !== 0 && exprs.valueOf(dim) !== null) {
-      c.unsupported('onnx/invalid-shape', `an axis of ${String(dim.value)} elements cannot be split into ${count} equal parts`);
-    }
     const scope = scopeOf(c);
-    parts = Array.from({ length: count }, (_, i) =>
-      exprs.simplify(exprs.max(exprs.min(chunk, exprs.sub(dim, exprs.mul(chunk, i))), 0), scope));
-    if (exprs.valueOf(exprs.mod(dim, count)) === 0) parts = parts.map(() => exprs.floordiv(dim, count));
+    const over = exprs.valueOf(exprs.simplify(exprs.mod(dim, count), scope));
+    // Before opset 18 the parts are equal; since then the last ones may be smaller.
+    if (c.opset < 18 && over !== null && over !== 0) c.unsupported('onnx/invalid-shape', `an axis of ${exprs.valueOf(dim) ?? 'symbolic size'} cannot be split into ${count} equal parts`);
+    const chunk = exprs.ceildiv(dim, count);
+    parts = Array.from({ length: count }, (_, i) => exprs.simplify(
+      c.opset < 18 || over === 0 ? exprs.floordiv(dim, count) : exprs.max(exprs.min(chunk, exprs.sub(dim, exprs.mul(chunk, i))), 0), scope,
+    ));
   }
   if (parts.length < c.outputs) c.unsupported('onnx/invalid-shape', `${c.outputs} outputs for ${parts.length} parts`);
   const total = parts.reduce((sum, part) => exprs.add(sum, part), exprs.int(0));
-  if (exprs.prove(exprs.le(total, dim)) === 'no') c.unsupported('onnx/invalid-shape', `the parts have ${exprs.valueOf(total) ?? '?'} elements together, the axis has ${exprs.valueOf(dim) ?? '?'}`);
+  if (exprs.prove(exprs.eq(total, dim)) === 'no') c.unsupported('onnx/invalid-shape', `the parts have ${exprs.valueOf(total) ?? '?'} elements together, the axis has ${exprs.valueOf(dim) ?? '?'}`);
   let start: Expr = exprs.int(0);
   return parts.map((part) => {
     const value = c.b.call('shape.slice', [c.input(0)], { axes: [at], starts: [start], sizes: [part] });
@@ -143,7 +143,9 @@ function range(c: Conversion): readonly Value[] {
   let count: Expr;
   if (/^f|^bf/.test(c.tensor(0).dtype)) {
     const [start, limit, delta] = [0, 1, 2].map((i) => c.numbers(i)?.[0] ?? c.unsupported('onnx/dynamic-shape', `input ${i}, which decides a size, is computed while the model runs`));
-    count = exprs.int(Math.max(Math.ceil((limit! - start!) / delta!), 0));
+    const steps = Math.max(Math.ceil((limit! - start!) / delta!), 0);
+    if (!Number.isSafeInteger(steps)) c.unsupported('onnx/invalid-shape', `the range from ${start} to ${limit} in steps of ${delta} has no finite size`);
+    count = exprs.int(steps);
   } else {
     const [start, limit, delta] = [size(c, 0, 'start'), size(c, 1, 'limit'), size(c, 2, 'delta')];
     if (exprs.valueOf(delta) === 0) c.unsupported('onnx/invalid-shape', 'delta is 0');

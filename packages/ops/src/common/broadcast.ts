@@ -43,14 +43,14 @@ export function broadcastIndex(exprs: ExprBuilder, indices: readonly Expr[], sha
 /** For every element of `to`, row-major, the row-major position in an operand of shape `from`. */
 export function broadcastOffsets(from: readonly number[], to: readonly number[]): Int32Array {
   const offset = to.length - from.length;
-  const steps = new Array<number>(to.length).fill(0);
+  const steps = Array.from({ length: to.length }, () => 0);
   for (let axis = from.length - 1, stride = 1; axis >= 0; axis--) {
     if (from[axis] !== 1) steps[axis + offset] = stride;
     stride *= from[axis]!;
   }
   const count = to.reduce((n, d) => n * d, 1);
   const result = new Int32Array(count);
-  const index = new Array<number>(to.length).fill(0);
+  const index = Array.from({ length: to.length }, () => 0);
   for (let i = 0, at = 0; i < count; i++) {
     result[i] = at;
     for (let axis = to.length - 1; axis >= 0; axis--) {

@@ -31,7 +31,7 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 
 /** Row-major element strides. */
 export function strides(shape: readonly number[]): number[] {
-  const result = new Array<number>(shape.length);
+  const result = Array.from({ length: shape.length }, () => 0);
   for (let axis = shape.length - 1, stride = 1; axis >= 0; axis--) {
     result[axis] = stride;
     stride *= shape[axis]!;
@@ -111,7 +111,7 @@ export function roundTo(dtype: string, x: number): number {
 /** Calls `fn` with every index of a shape, row-major. The array is reused. */
 export function forEachIndex(shape: readonly number[], fn: (index: readonly number[], position: number) => void): void {
   const count = elementCount(shape);
-  const index = new Array<number>(shape.length).fill(0);
+  const index = Array.from({ length: shape.length }, () => 0);
   for (let i = 0; i < count; i++) {
     fn(index, i);
     for (let axis = shape.length - 1; axis >= 0; axis--) {

@@ -73,12 +73,16 @@ function concreteTaps(mode: Mode, antialias: boolean, [p, q]: Ratio<number>): Ta
   return { first, count: 2 - 2 * first, shrink: [p, least] };
 }
 
+/** Keys' cubic interpolation kernel with parameter a at a distance from 0 on. */
+export function keysCubic(x: number, a: number): number {
+  if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+}
+
 /** The weight of a tap at a distance: a triangle, or Keys' cubic with parameter a. */
 function kernelAt(mode: Mode, a: number, distance: number): number {
   const x = Math.abs(distance);
-  if (mode === 'linear') return Math.max(0, 1 - x);
-  if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+  return mode === 'linear' ? Math.max(0, 1 - x) : keysCubic(x, a);
 }
 
 function kernelExpr(exprs: ExprBuilder, mode: Mode, a: number, distance: Expr): Expr {

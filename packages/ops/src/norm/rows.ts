@@ -33,7 +33,9 @@ export function broadcastsTo(call: InferCall, i: number, shape: readonly Expr[])
 export function perChannel(call: InferCall, i: number, channels: Expr): TensorType {
   const type = call.tensor(i);
   if (type.shape.length !== 1) call.fail('rank', `argument ${i} must have rank 1, not ${type.shape.length}`);
-  if (call.exprs.prove(call.exprs.eq(type.shape[0]!, channels)) === 'no') call.fail('shape', `argument ${i} must have one element per channel`);
+  if (call.exprs.prove(call.exprs.eq(type.shape[0]!, channels)) !== 'yes') {
+    call.fail('shape', `argument ${i} must have one element per channel`, 'Sizes must be known to be equal: fix or relate the dims of the inputs.');
+  }
   return type;
 }
 

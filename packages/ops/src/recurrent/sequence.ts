@@ -81,7 +81,7 @@ export function inferSequence(call: InferCall, cell: Cell): readonly TensorType[
     if (call.args[i] == null) return;
     const own = rankBetween(call, i, shape.length);
     shape.forEach((dim, k) => {
-      if (exprs.prove(exprs.eq(own[k]!, dim)) !== 'yes') call.fail('shape', `argument ${i} has a wrong size on axis ${k}`);
+      if (exprs.prove(exprs.eq(own[k]!, dim)) !== 'yes') call.fail('shape', `argument ${i} must have shape [${shape.map((d) => (typeof d === 'number' ? d : (exprs.valueOf(d) ?? `(${exprs.variables(d).join(', ')})`))).join(', ')}]`, 'Sizes must be known to be equal: fix or relate the dims of the inputs.');
     });
   };
   if (exprs.prove(exprs.eq(n, directions)) !== 'yes' || exprs.prove(exprs.eq(rows, exprs.mul(size, cell.gates))) !== 'yes') {

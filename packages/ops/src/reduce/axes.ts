@@ -80,7 +80,7 @@ export function reductionDomain(e: ExprBuilder, shape: readonly Expr[], axes: At
 export function reducedPositions(shape: readonly number[], axes: AttrValue): Int32Array {
   const rank = shape.length;
   const flags = new Set(axes === null ? shape.map((_, i) => i) : (axes as readonly number[]).map((a) => ((a % rank) + rank) % rank));
-  const steps = new Array<number>(rank).fill(0);
+  const steps = Array.from({ length: rank }, () => 0);
   for (let axis = rank - 1, stride = 1; axis >= 0; axis--) {
     if (flags.has(axis)) continue;
     steps[axis] = stride;
@@ -88,7 +88,7 @@ export function reducedPositions(shape: readonly number[], axes: AttrValue): Int
   }
   const count = shape.reduce((n, d) => n * d, 1);
   const positions = new Int32Array(count);
-  const index = new Array<number>(rank).fill(0);
+  const index = Array.from({ length: rank }, () => 0);
   for (let i = 0, at = 0; i < count; i++) {
     positions[i] = at;
     for (let axis = rank - 1; axis >= 0; axis--) {

@@ -103,7 +103,7 @@ function contents(spec: Reduction, call: InferCall): readonly Expr[] | null {
   if (known === null || axes === null || !sizes.every((d) => d !== null) || known.length > 1024) return null;
   const positions = reducedPositions(sizes, axes === 'all' ? null : axes);
   const count = reducedShape(call).reduce((n, d) => n * call.exprs.valueOf(d)!, 1);
-  const sums: (Expr | null)[] = new Array<Expr | null>(count).fill(null);
+  const sums: (Expr | null)[] = Array.from({ length: count }, () => null);
   // Wrapping to fewer than 64 bits cannot be told of dims; constants are folded elsewhere.
   if (dtype !== 'i64' && !known.every((k) => call.exprs.valueOf(k) === null)) return null;
   positions.forEach((at, i) => (sums[at] = sums[at] === null ? known[i]! : spec.dim!(call.exprs, sums[at]!, known[i]!)));

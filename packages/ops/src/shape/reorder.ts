@@ -1,4 +1,4 @@
-import type { Expr, ExprBuilder, InferCall, Operator } from '@tenon/plugin';
+import type { Expr, InferCall, Operator } from '@tenon/plugin';
 import { axesOf, axisOf, normalizeAxes, normalizeAxis } from '../common/axes.ts';
 import { tensorOf } from '../common/errors.ts';
 import { reader, strides } from '../common/host-tensor.ts';
@@ -146,12 +146,11 @@ function divided(call: InferCall, dim: Expr, by: number, what: string): Expr {
   const { exprs } = call;
   const rest = exprs.valueOf(exprs.mod(dim, by));
   if (rest !== 0) {
-    call.fail('size', `${what} must be divisible by ${by}`, rest === null ? `Fix ${exprs.variables(dim).join(', ')}, or state multipleOf: ${by} for it.` : undefined);
+    call.fail('size', `${what} must be divisible by ${by}`, rest === null ? `Fix the dims ${exprs.variables(dim).join(', ')}: whether their sizes are divisible must be known when the model is compiled.` : undefined);
   }
   return exprs.floordiv(dim, by);
 }
 const depthModes = ['DCR', 'CRD'] as const;
-const exact = (exprs: ExprBuilder, a: Expr, by: number): Expr => exprs.floordiv(a, by);
 
 export const depthToSpace: Operator = {
   name: 'shape.depth_to_space',
@@ -193,7 +192,7 @@ export const depthToSpace: Operator = {
       if (x.type.kind !== 'tensor') return null;
       const block = attrs['block'] as number;
       const [n, c, h, w] = x.type.shape as [Expr, Expr, Expr, Expr];
-      const channels = exact(b.exprs, c, block * block);
+      const channels = b.exprs.floordiv(c, block * block);
       const deep = attrs['mode'] === 'DCR';
       const split = b.call('shape.reshape', [x], { shape: deep ? [n, block, block, channels, h, w] : [n, channels, block, block, h, w] });
       const moved = b.call('shape.transpose', [split], { perm: deep ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3] });
@@ -249,7 +248,7 @@ export const spaceToDepth: Operator = {
       if (x.type.kind !== 'tensor') return null;
       const block = attrs['block'] as number;
       const [n, c, height, width] = x.type.shape as [Expr, Expr, Expr, Expr];
-      const [h, w] = [exact(b.exprs, height, block), exact(b.exprs, width, block)];
+      const [h, w] = [b.exprs.floordiv(height, block), b.exprs.floordiv(width, block)];
       const split = b.call('shape.reshape', [x], { shape: [n, c, h, block, w, block] });
       const moved = b.call('shape.transpose', [split], { perm: [0, 3, 5, 1, 2, 4] });
       return [b.call('shape.reshape', [moved], { shape: [n, b.exprs.mul(c, block * block), h, w] })];

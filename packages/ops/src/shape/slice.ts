@@ -10,7 +10,7 @@ import { flatten, knownArgument, movedContents, rearrange } from './movement.ts'
 function slicedAxes(exprs: ExprBuilder, attrs: Attrs, rank: number): ({ readonly start: Expr; readonly step: Expr } | null)[] {
   const starts = dimsOf(exprs, attrs['starts']!);
   const steps = attrs['steps'] === null ? starts.map(() => exprs.int(1)) : dimsOf(exprs, attrs['steps']!);
-  const result: ({ start: Expr; step: Expr } | null)[] = new Array<null>(rank).fill(null);
+  const result: ({ start: Expr; step: Expr } | null)[] = Array.from({ length: rank }, () => null);
   axesOf(attrs['axes'] ?? starts.map((_, i) => i), rank).forEach((axis, i) => {
     result[axis] = { start: starts[i]!, step: steps[i]! };
   });

@@ -92,7 +92,7 @@ const tanh: Snippet = (name, t, s) => {
   p = p * z - 5.37397155531e-2f; p = p * z + 1.33314422036e-1f; p = p * z - 3.33332819422e-1f; p = p * z;
   const ${t.type} small = p * x + x;
   const ${t.type} large = 1.0f - 2.0f / (${s.use('exp', 'f32', t.lanes)}(a + a) + 1.0f);
-  return ${select}(${lt}(a, ${k}(0.625f)), small, ${fromBits}(${bits}(large) | (${bits}(x) & (i32)0x80000000)));
+  return ${fromBits}(${bits}(${select}(${lt}(a, ${k}(0.625f)), small, large)) | (${bits}(x) & (i32)0x80000000));
 }`;
 };
 
@@ -109,7 +109,7 @@ const erf: Snippet = (name, t, s) => {
   ${t.type} p = z * -5.96761703e-4f + 4.99119423e-3f;
   p = p * z - 2.67681349e-2f; p = p * z + 1.12819925e-1f; p = p * z - 3.76125336e-1f; p = p * z + 1.28379166e-1f;
   const ${t.type} small = p * x + x;
-  return ${select}(${lt}(${k}(0.927734375f), a), ${fromBits}(${bits}(large) | (${bits}(x) & (i32)0x80000000)), small);
+  return ${fromBits}(${bits}(${select}(${lt}(${k}(0.927734375f), a), large, small)) | (${bits}(x) & (i32)0x80000000));
 }`;
 };
 

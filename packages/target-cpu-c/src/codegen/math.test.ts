@@ -59,7 +59,8 @@ function inputsFor([low, high]: readonly [number, number]): Float32Array {
 /** Distance in units of the last place of the exact result. */
 function error(got: number, exact: number): number {
   const want = Math.fround(exact);
-  if (Object.is(got, want) || got === want || (Number.isNaN(got) && Number.isNaN(want))) return 0;
+  if (exact === 0) return Object.is(got, want) ? 0 : Infinity;
+  if (got === want || (Number.isNaN(got) && Number.isNaN(want))) return 0;
   if (!Number.isFinite(got) || !Number.isFinite(want)) {
     // Overflow may be decided one unit early or late.
     return Math.abs(got) > 3.4028e38 && Math.abs(exact) > 3.4028e38 && Math.sign(got) === Math.sign(exact) ? 0 : Infinity;

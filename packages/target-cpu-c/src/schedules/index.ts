@@ -1,4 +1,5 @@
 import type { ScheduleRule } from '@tenon/plugin';
+import { contraction } from './contraction.ts';
 import { rows } from './rows.ts';
 
-export const schedules: readonly ScheduleRule[] = [rows];
+export const schedules: readonly ScheduleRule[] = [contraction, rows];

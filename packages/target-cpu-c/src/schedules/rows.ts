@@ -1,6 +1,6 @@
 import { accept, reject, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
-import { isVariable, Names, parallelOver, stagesOf, stepped, type Stage } from '@tenon/schedule';
+import { isVariable, Names, parallelOver, stagesOf, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
 import { emitCompute, emitReduce, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
 
@@ -59,11 +59,15 @@ export function emitStage(ctx: StageContext, s: FormedStage): Stmt {
       const iter = { name: ctx.names.fresh('v'), type: 'spatial' as const, extent: flat.extent, binding: exprs.int(0) };
       const value = exprs.variable(iter.name);
       const inlined: FormedStage = { ...s, spatial: [iter], form: atIndices(exprs as Exprs, s, flat.indices(value)) };
-      return stepped(
-        { ...ctx, names: ctx.names }, flat.extent, chunk,
-        (start) => shifted(ctx, inlined, iter.name, start, exprs.int(chunk)),
-        (start, count) => shifted(ctx, inlined, iter.name, start, count),
-      ) as Stmt;
+      const blocks = exprs.ceildiv(flat.extent, chunk);
+      return parallelOver(ctx, [blocks], ([block]) => {
+        const start = exprs.mul(block!, chunk);
+        const full = shifted(ctx, inlined, iter.name, start, exprs.int(chunk));
+        if (size !== null && size % chunk === 0) return full;
+        const count = size === null ? exprs.sub(flat.extent, start) : exprs.int(size % chunk);
+        const rest = shifted(ctx, inlined, iter.name, start, count);
+        return { kind: 'if', condition: exprs.le(exprs.add(start, chunk), flat.extent), then: full, otherwise: rest };
+      });
     }
   }
   const outer = s.spatial.slice(0, -1);

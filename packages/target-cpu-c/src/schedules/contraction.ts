@@ -1,0 +1,244 @@
+import { accept, reject, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { loadsOf, seq } from '@tenon/core';
+import { alloc, flatIndex, isVariable, linearIn, loop, loops, parallelOver, stagesOf, store, type Stage } from '@tenon/schedule';
+import { lanes, vectorRegisters } from './machine.ts';
+import { emitStage, stageContext } from './rows.ts';
+import { combination, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
+
+/**
+ * Matrix products and convolutions: `out[…] = Σ a · b`, with whatever runs on the result in place. A tile of the result
+ * stays in registers while the whole reduction runs: `rows × columns`, columns along an axis on which one operand is
+ * contiguous and the other constant, rows along an axis on which it is the other way round.
+ */
+export const contraction: ScheduleRule = {
+  id: 'cpu-c/contraction',
+  target: 'cpu-c',
+  specificity: 10,
+  doc: 'Register tiles for sums of products of two operands.',
+  applies: (fn, ctx) => {
+    const plan = analyze(fn, ctx);
+    return typeof plan === 'string' ? reject('schedule/contraction', plan) : accept();
+  },
+  apply: (fn, ctx) => {
+    const plan = analyze(fn, ctx);
+    if (typeof plan === 'string') throw new RangeError(plan);
+    return emit(fn, plan, ctx);
+  },
+};
+
+/** One spatial axis of the result, possibly several trailing ones walked as one. */
+interface Axis {
+  /** Positions among the result's axes. */
+  readonly positions: readonly number[];
+  readonly extent: Expr;
+  indices(i: Expr): readonly Expr[];
+}
+
+interface Plan {
+  readonly before: readonly Stage[];
+  readonly sum: FormedStage;
+  readonly epilogue: FormedStage | null;
+  readonly axes: readonly Axis[];
+  readonly column: Axis;
+  readonly row: Axis | null;
+  /** The result is contiguous along the column axis. */
+  readonly contiguous: boolean;
+  /** Axes that the contiguous operand depends on, besides the columns: they go outside the column tiles. */
+  readonly shared: readonly Axis[];
+}
+
+function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
+  const staged = stagesOf(fn);
+  if (staged === null) return 'the function is not a sequence of stages';
+  const forms = staged.stages.map(formed);
+  const at = forms.findIndex((f) => f?.form.kind === 'reduce');
+  const sum = forms[at];
+  if (at < 0 || !sum || forms.filter((f) => f?.form.kind === 'reduce').length !== 1) return 'there is not exactly one reduction';
+  if (forms.some((f) => f === null) || forms.length - at > 2) return 'more than one stage works on the result';
+  const epilogue = forms[at + 1] ?? null;
+  const product = combination(sum);
+  if (product?.op !== 'add' || product.value.op !== 'mul' || product.value.args.some((a) => a.op !== 'load')) return 'the reduction is not a sum of products of two loads';
+  const { dtype } = sum.form.store.value;
+  if (dtype !== 'f32' && dtype !== 'f64') return `register tiles are for f32 and f64, not ${dtype}`;
+  if (sum.reduce.length === 0 || sum.spatial.length === 0) return 'there is nothing to tile';
+  if (epilogue !== null && !worksInPlace(epilogue, sum)) return 'the stage after the reduction reads its result out of place';
+
+  const context = stageContext(fn, ctx);
+  const { exprs } = ctx;
+  const axes = mergeTrailing(context, sum, epilogue);
+  const flat = (l: Expr): Expr => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args);
+  const operands = product.value.args.map(flat);
+  const last = epilogue ?? sum;
+  const result = flatIndex(exprs, context.buffers.get(last.form.store.buffer)!.shape, last.form.store.indices);
+  const along = (index: Expr, axis: Axis, s: FormedStage): number | null => {
+    const values = new Map(axis.positions.map((p, k) => [s.spatial[p]!.name, axis.indices(exprs.variable('f_0'))[k]!]));
+    return linearIn(exprs, exprs.substitute(index, values), 'f_0');
+  };
+  const width = lanes(ctx, dtype);
+  let best: { score: number; plan: Plan } | null = null;
+  for (const column of axes) {
+    if (exprs.valueOf(column.extent) === 1) continue;
+    for (const [w, x] of [[0, 1], [1, 0]] as const) {
+      if (along(operands[w]!, column, sum) !== 1 || along(operands[x]!, column, sum) !== 0) continue;
+      const rows = axes.filter((a) => a !== column && exprs.valueOf(a.extent) !== 1 && along(operands[w]!, a, sum) === 0 && along(operands[x]!, a, sum) !== 0);
+      const row = rows.reduce<Axis | null>((found, a) => (found === null || size(exprs.valueOf(a.extent)) >= size(exprs.valueOf(found.extent)) ? a : found), null);
+      const contiguous = along(result, column, last) === 1;
+      const score = utilization(exprs.valueOf(column.extent), width) + (contiguous ? 0.3 : 0) + (row === null ? 0 : 0.5);
+      if (best !== null && best.score >= score) continue;
+      const shared = axes.filter((a) => a !== column && a !== row && along(operands[w]!, a, sum) !== 0);
+      best = { score, plan: { before: staged.stages.slice(0, at), sum, epilogue, axes, column, row, contiguous, shared } };
+    }
+  }
+  return best?.plan ?? 'no axis is contiguous in one operand and constant in the other';
+}
+
+/** Symbolic extents count as large. */
+const size = (extent: number | null): number => extent ?? 4096;
+
+/** The share of lanes that do useful work. */
+function utilization(extent: number | null, width: number): number {
+  return extent === null ? 0.9 : extent / (Math.ceil(extent / width) * width);
+}
+
+/** An epilogue reads the sum only at the index that it writes. */
+function worksInPlace(epilogue: FormedStage, sum: FormedStage): boolean {
+  const buffer = sum.form.store.buffer;
+  if (epilogue.form.kind !== 'compute' || epilogue.spatial.length !== sum.spatial.length) return false;
+  if (!epilogue.spatial.every((iter, i) => iter.extent === sum.spatial[i]!.extent)) return false;
+  return loadsOf(epilogue.stage.block).filter((l) => l.value === buffer).every((l) =>
+    l.args.every((e, i) => isVariable(e, epilogue.spatial[i]!.name) || (e.op === 'const' && epilogue.spatial[i]!.extent.op === 'const' && epilogue.spatial[i]!.extent.value === 1)));
+}
+
+/** Trailing axes become one where every access walks them as one row of elements (a 1×1 convolution's pixels). */
+function mergeTrailing(ctx: StageContext, sum: FormedStage, epilogue: FormedStage | null): Axis[] {
+  const rank = sum.spatial.length;
+  const single = (p: number): Axis => ({ positions: [p], extent: sum.spatial[p]!.extent, indices: (i) => [i] });
+  for (let from = Math.max(0, rank - 3); from < rank - 1; from++) {
+    const positions = Array.from({ length: rank - from }, (_, k) => from + k);
+    const fused = fuse(ctx, sum, positions.map((p) => sum.spatial[p]!));
+    if (fused === null || (epilogue !== null && fuse(ctx, epilogue, positions.map((p) => epilogue.spatial[p]!)) === null)) continue;
+    return [...Array.from({ length: from }, (_, p) => single(p)), { positions, extent: fused.extent, indices: fused.indices }];
+  }
+  return sum.spatial.map((_, p) => single(p));
+}
+
+interface TileSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Accumulators fill the registers but for two loads per row of the tile and a broadcast. */
+function tileSize(plan: Plan, width: number, registers: number, rowExtent: number | null, columnExtent: number | null): TileSize {
+  const accumulators = registers - 8;
+  const vectors = plan.row === null || rowExtent === 1 ? 8 : rowExtent !== null && rowExtent <= 4 ? 4 : 2;
+  let columns = vectors * width;
+  if (columnExtent !== null && columnExtent < columns) columns = columnExtent;
+  const most = Math.max(1, Math.floor(accumulators / Math.max(1, Math.ceil(columns / width))));
+  if (plan.row === null) return { rows: 1, columns };
+  if (rowExtent === null) return { rows: Math.min(most, 8), columns };
+  if (rowExtent <= most) return { rows: rowExtent, columns };
+  // Tiles of equal height, or nearly: the fewest tiles, evened out.
+  const tiles = Math.ceil(rowExtent / most);
+  return { rows: Math.ceil(rowExtent / tiles), columns };
+}
+
+function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext): TensorFunction {
+  const context = stageContext(fn, ctx);
+  const { exprs } = ctx;
+  const staged = stagesOf(fn)!;
+  const { dtype } = plan.sum.form.store.value;
+  const width = lanes(ctx, dtype);
+  const { column, row } = plan;
+  const tile = tileSize(plan, width, vectorRegisters(ctx), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
+  const order: { axis: Axis; step: number }[] = [
+    ...plan.shared.map((axis) => ({ axis, step: 1 })),
+    { axis: column, step: tile.columns },
+    ...free.map((axis) => ({ axis, step: 1 })),
+    ...(row === null ? [] : [{ axis: row, step: tile.rows }]),
+  ];
+  const nest = parallelOver(context, order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)), (points) => {
+    const start = new Map(order.map(({ axis, step }, i) => [axis, exprs.mul(points[i]!, step)]));
+    const body = (rows: number, rowStart: Expr, columns: number, columnStart: Expr): Stmt =>
+      emitTile(context, plan, new Map([...start, [column, columnStart], ...(row === null ? [] : [[row, rowStart] as const])]), rows, columns);
+    const withRows = (columns: number, columnStart: Expr): Stmt =>
+      row === null
+        ? body(1, exprs.int(0), columns, columnStart)
+        : split(context, row.extent, start.get(row)!, tile.rows, [1], (count, at) => body(count, at, columns, columnStart));
+    return split(context, column.extent, start.get(column)!, tile.columns, tile.columns > width ? [width, 1] : [1], withRows);
+  });
+  const kept = new Set(plan.before.flatMap((s) => (formed(s) === null ? [] : [formed(s)!.form.store.buffer])));
+  let body = seq([...plan.before.map((s) => emitStage(context, formed(s)!)), nest]);
+  for (const buffer of staged.temporaries.filter((b) => kept.has(b.name)).reverse()) body = alloc(buffer, body);
+  return { ...fn, body };
+}
+
+/**
+ * The part of an axis that starts at `start`: `full` elements where they are all there; else what is left, at once where
+ * its size is static, in steps of `smaller` where it is not.
+ */
+function split(ctx: StageContext, extent: Expr, start: Expr, full: number, smaller: readonly number[], body: (count: number, at: Expr) => Stmt): Stmt {
+  const { exprs } = ctx;
+  const size = exprs.valueOf(extent);
+  if (size !== null && size % full === 0) return body(full, start);
+  const whole = exprs.le(exprs.add(start, full), extent);
+  if (size !== null) {
+    const rest = body(size % full, start);
+    return size < full ? rest : { kind: 'if', condition: whole, then: body(full, start), otherwise: rest };
+  }
+  const left = exprs.sub(extent, start);
+  const parts: Stmt[] = [];
+  let done: Expr = start;
+  let remaining = left;
+  for (const step of smaller) {
+    if (step >= full) continue;
+    const at = done;
+    const count = exprs.floordiv(remaining, step);
+    parts.push(loop(ctx, count, 'serial', (i) => body(step, exprs.add(at, exprs.mul(i, step)))));
+    done = exprs.add(at, exprs.mul(count, step));
+    remaining = exprs.mod(remaining, step);
+  }
+  return full === 1 ? body(1, start) : { kind: 'if', condition: whole, then: body(full, start), otherwise: seq(parts) };
+}
+
+function emitTile(ctx: StageContext, plan: Plan, start: ReadonlyMap<Axis, Expr>, rows: number, columns: number): Stmt {
+  const { exprs } = ctx;
+  const { sum, epilogue } = plan;
+  const { dtype } = sum.form.store.value;
+  const shape = [exprs.int(rows), exprs.int(columns)];
+  const acc: Buffer = { name: ctx.names.fresh('acc'), dtype, shape, scope: 'local' };
+  const product = combination(sum)!.value;
+  const over = (body: (r: Expr, c: Expr) => Stmt): Stmt => loop(ctx, shape[0]!, 'unrolled', (r) => loop(ctx, shape[1]!, 'vectorized', (c) => body(r, c)));
+  const values = (s: FormedStage, r: Expr, c: Expr): Map<string, Expr> => {
+    const all = new Map<string, Expr>();
+    for (const axis of plan.axes) {
+      const at = start.get(axis)!;
+      const index = axis === plan.column ? exprs.add(at, c) : axis === plan.row ? exprs.add(at, r) : at;
+      axis.positions.forEach((p, k) => all.set(s.spatial[p]!.name, axis.indices(index)[k]!));
+    }
+    return all;
+  };
+  const accumulate = loops(ctx, sum.reduce.map((r) => r.extent), 'serial', (k) => over((r, c) => {
+    const at = values(sum, r, c);
+    sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));
+    return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.substitute(product, at)));
+  }));
+  const write = (from: Buffer, r: Expr, c: Expr): Stmt => {
+    const last = epilogue ?? sum;
+    const at = values(last, r, c);
+    const value = epilogue === null ? exprs.load(from, [r, c]) : replaceLoads(exprs, exprs.substitute(epilogue.form.store.value, at), sum.form.store.buffer, exprs.load(from, [r, c]));
+    return { kind: 'store', buffer: last.form.store.buffer, indices: last.form.store.indices.map((e) => exprs.substitute(e, at)), value };
+  };
+  const parts: Stmt[] = [over((r, c) => store(acc, [r, c], exprs.substitute(sum.form.init!.value, values(sum, r, c)))), accumulate];
+  if (plan.contiguous) return alloc(acc, seq([...parts, over((r, c) => write(acc, r, c))]));
+  // Scattered stores index the tile by loop variables, which registers cannot be: a copy in memory takes them.
+  const copy: Buffer = { name: ctx.names.fresh('tile'), dtype, shape, scope: 'local' };
+  return alloc(copy, seq([
+    alloc(acc, seq([...parts, over((r, c) => store(copy, [r, c], exprs.load(acc, [r, c])))])),
+    loop(ctx, shape[1]!, 'serial', (c) => loop(ctx, shape[0]!, 'serial', (r) => write(copy, r, c))),
+  ]));
+}
+
+function replaceLoads(exprs: TargetContext['exprs'], e: Expr, buffer: string, by: Expr): Expr {
+  return (exprs as StageContext['exprs'] & { transform(e: Expr, fn: (x: Expr) => Expr): Expr }).transform(e, (x) => (x.op === 'load' && x.value === buffer ? by : x));
+}
