@@ -41,3 +41,18 @@ const ks = prof.kernels ?? prof.calls?.flatMap((c: any) => c.kernels);
 const agg = new Map<string, { ms: number; n: number }>();
 for (const k of ks) { const a = agg.get(k.name ?? k.kernel) ?? { ms: 0, n: 0 }; a.ms += k.milliseconds ?? (k.end - k.begin) / 1e6; a.n++; agg.set(k.name ?? k.kernel, a); }
 console.log([...agg].sort((a, b) => b[1].ms - a[1].ms).slice(0, 25).map(([n, a]) => `${a.ms.toFixed(3)} ms x${a.n} ${n}`).join('\n'));
+const ort: any = (await import('/work/main/node_modules/onnxruntime-node/dist/index.js' as any)).default ?? await import('onnxruntime-node' as any);
+const sess = await ort.InferenceSession.create(process.argv[2]!, { intraOpNumThreads: 2 });
+const feeds: any = {};
+for (const [n, t] of Object.entries(inputs) as any) feeds[n] = new ort.Tensor(t.dtype === 'f32' ? 'float32' : 'int64', t.data, t.shape);
+for (let k = 0; k < 3; k++) await sess.run(feeds);
+const ot: number[] = []; let want: any;
+for (let k = 0; k < 10; k++) { const b = performance.now(); want = await sess.run(feeds); ot.push(performance.now() - b); }
+ot.sort((a, b) => a - b);
+const got: any = await model.run(inputs);
+for (const [n, w] of Object.entries(want) as any) {
+  const g = (got.outputs ?? got)[n].data; let d = 0, m = 0, nan = 0;
+  for (let i = 0; i < w.data.length; i++) { const a = Number(g[i]), b = Number(w.data[i]); if (Number.isNaN(a) !== Number.isNaN(b)) nan++; d = Math.max(d, Math.abs(a - b)); m = Math.max(m, Math.abs(b)); }
+  console.log(n, w.dims, 'rel err', d / m, 'nan mismatches', nan);
+}
+console.log('ort median', ot[5]);

@@ -5,7 +5,8 @@ import type { Defaults } from './config.ts';
 /** What compiling and loading need of the world, and what it offers: Node's, or a browser's. */
 export interface Environment {
   readonly defaults: () => Defaults;
-  readonly loaders: () => readonly Loader[];
+  /** Run halves of the default targets. Throws where this machine cannot load one. */
+  readonly loaders: () => Promise<readonly Loader[]>;
   readonly host: (cache: boolean | string, onProblem: (problem: Diagnostic) => void) => Host;
   /** Where whole artifacts are kept; null: nowhere. */
   readonly store: (cache: boolean | string, onProblem: (problem: Diagnostic) => void) => ArtifactStore | null;

@@ -43,6 +43,7 @@ function place(attrs: Attrs, g: number, size: number): number {
   const p = attrs['mode'] === 'nearest' ? roundHalfEven(x) : x;
   const [low, high] = align ? [0, size - 1] : [-0.5, size - 0.5];
   if (p >= low && p <= high) return p;
+  if (attrs['mode'] === 'cubic') return p;
   if (attrs['padding'] === 'border') return Math.min(Math.max(p, 0), size - 1);
   return attrs['padding'] === 'reflection' ? reflect(p, low, high) : p;
 }

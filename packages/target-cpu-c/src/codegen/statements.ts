@@ -10,8 +10,8 @@ import { canVectorize, lanesOf, readsMemory } from './vectorize.ts';
 const maxCopies = 512;
 /** Vectors of one loop that are written out; more become a loop over vectors. */
 const maxChunks = 16;
-/** Serial loops up to this extent are unrolled where that lets a local buffer live in registers. */
-const maxRegisterLoop = 64;
+/** Copies of statements that unrolling a serial loop may make so that a local buffer can live in registers. */
+const maxRegisterCopies = 64;
 /** Local buffers above this live in scratch memory: kernels also run on the small stacks of asynchronous calls. */
 const maxStackBuffer = 8 << 10;
 const maxStackBytes = 24 << 10;
@@ -79,7 +79,7 @@ export class StatementWriter {
     if (count !== null && count <= 0) return;
     if (count === 1) return this.#bound(s, em.exprs.int(0), v);
     if (s.loop === 'vectorized' && v === null) return this.#vectorized(s, extent, count);
-    const unroll = s.loop === 'unrolled' || (count !== null && count <= maxRegisterLoop && this.#indexesRegisters(s));
+    const unroll = s.loop === 'unrolled' || (count !== null && this.#copies * count <= maxRegisterCopies && this.#indexesRegisters(s));
     if (unroll && count !== null && this.#copies * count <= maxCopies) {
       this.#copies *= count;
       for (let i = 0; i < count; i++) this.#bound(s, em.exprs.int(i), v);
@@ -124,9 +124,13 @@ export class StatementWriter {
       else em.bind(s.variable, em.exprs.variable(name), () => this.write(s.body, new VectorContext(name, width, base, last)));
     };
     if (count === null) {
-      const whole = this.#limit(em.exprs.sub(extent, em.exprs.mod(extent, lanes)));
-      this.#loop(extent, '0', whole, lanes, (i) => chunk(i, lanes));
-      this.#loop(extent, whole, this.#limit(extent), 1, (i) => this.#bound(s, i, null));
+      // Whole vectors, then quarters of vectors, then single elements.
+      let from = '0';
+      for (const width of lanes >= 8 ? [lanes, lanes / 4, 1] : [lanes, 1]) {
+        const to = this.#limit(width === 1 ? extent : em.exprs.sub(extent, em.exprs.mod(extent, width)));
+        this.#loop(extent, from, to, width, (i) => chunk(i, width));
+        from = to;
+      }
       return;
     }
     const chunks = Math.floor(count / lanes);

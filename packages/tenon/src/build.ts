@@ -1,0 +1,182 @@
+import { openArtifact, sha256, toHex, type ArtifactSink, type Manifest, type WrittenArtifact } from '@tenon/artifact';
+import { compile as compileModel, type Compilation } from '@tenon/compiler';
+import { validateConfig } from '@tenon/core';
+import { TenonError, type ByteSource, type Config, type Diagnostic, type Host } from '@tenon/plugin';
+import { bytesSource } from '@tenon/runtime';
+import { cacheKey, uncacheable } from './cache-key.ts';
+import { mergeConfig } from './config.ts';
+import { formatDiagnostic } from './diagnostics.ts';
+import type { ArtifactStore, Environment, StoredRecord } from './environment.ts';
+import type { BuildOptions, ModelInput } from './options.ts';
+
+/** A compiled model as a file, or in memory where there is no place for a file. */
+export interface BuiltArtifact {
+  /** `output` of the options, else the file in the cache; null: only in memory. */
+  readonly path: string | null;
+  readonly bytes: number;
+  /** SHA-256 identity. */
+  readonly digest: string;
+  readonly manifest: Manifest;
+  /** Warnings and notes of the compilation. */
+  readonly diagnostics: readonly Diagnostic[];
+  /** Whether it was compiled before, with nothing changed since. */
+  readonly cached: boolean;
+  /** Key in the cache; null where it is not kept there. */
+  readonly key: string | null;
+  /** Why it was not looked for in the cache; null where it was. */
+  readonly uncached: string | null;
+  read(): Promise<Uint8Array>;
+}
+
+/** Everything a compilation starts from. */
+export interface Setup {
+  readonly host: Host;
+  readonly config: Config;
+  readonly onDiagnostic: (diagnostic: Diagnostic) => void;
+}
+
+export function setUp(env: Environment, options: BuildOptions): Setup {
+  const onDiagnostic = options.onDiagnostic ?? warn;
+  const host = env.host(options.cache ?? true, onDiagnostic);
+  return { host, config: validateConfig(mergeConfig(env.defaults(), options)), onDiagnostic };
+}
+
+function warn(diagnostic: Diagnostic): void {
+  if (diagnostic.severity === 'warning') console.warn(formatDiagnostic(diagnostic));
+}
+
+/** Opens a model. Throws `host/…` diagnostics. */
+export async function openModel(model: ModelInput, host: Host): Promise<ByteSource> {
+  if (typeof model === 'string') return host.open(model);
+  if (ArrayBuffer.isView(model)) return bytesSource('memory:model', model);
+  if ('read' in model) return model;
+  return host.open(model.href);
+}
+
+/** Compiles a model, or takes what an equal compilation made before. */
+export async function build(env: Environment, model: ModelInput, options: BuildOptions = {}): Promise<BuiltArtifact> {
+  options.signal?.throwIfAborted();
+  if (options.output !== undefined && env.files === null) {
+    throw new TenonError({ code: 'tenon/no-files', message: 'files cannot be written here', hint: 'leave out `output` and keep the bytes' });
+  }
+  const defaults = env.defaults();
+  const onDiagnostic = options.onDiagnostic ?? warn;
+  const host = env.host(options.cache ?? true, onDiagnostic);
+  const config = validateConfig(mergeConfig(defaults, options));
+  const source = await openModel(model, host);
+  try {
+    const identity = env.identity();
+    const store = env.store(options.cache ?? true, onDiagnostic);
+    const uncached = store === null ? 'caching is off' : identity === null ? "the identity of Tenon's code is not known" : uncacheable(config, defaults.plugins);
+    let key: string | null = null;
+    if (store !== null && identity !== null && uncached === null) {
+      key = await cacheKey({
+        config, host, source, identity, signal: options.signal, defaultPlugins: defaults.plugins, uri: env.absolute(source.uri),
+        contents: ArrayBuffer.isView(model) ? toHex(await sha256(model as Uint8Array)) : null,
+      });
+      const found = await lookUp(store, key, host);
+      if (found !== null) {
+        found.record.diagnostics.forEach(onDiagnostic);
+        if (options.output !== undefined) await env.files!.copy(found.path, options.output);
+        const path = options.output ?? found.path;
+        return { ...found.record, path, manifest: found.manifest, cached: true, key, uncached, read: () => readAll(host, path) };
+      }
+    }
+    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, uncached, options });
+  } catch (error) {
+    throw options.signal?.aborted ? options.signal.reason : error;
+  } finally {
+    source.close();
+  }
+}
+
+interface BuildJob extends Setup {
+  readonly source: ByteSource;
+  readonly store: ArtifactStore | null;
+  readonly key: string | null;
+  readonly uncached: string | null;
+  readonly options: BuildOptions;
+}
+
+async function compileAndKeep(env: Environment, job: BuildJob): Promise<BuiltArtifact> {
+  const { host, config, source, store, key, uncached, options } = job;
+  const dependencies: { uri: string; id: string }[] = [];
+  const compilation = await compileModel(source, {
+    config, host: recording(host, dependencies), onDiagnostic: job.onDiagnostic,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.onProgress === undefined ? {} : { onProgress: (step, done, total) => options.onProgress!({ step, done, total }) }),
+  });
+  try {
+    const write = (sink: ArtifactSink): Promise<WrittenArtifact> => compilation.write(sink);
+    const record = (written: WrittenArtifact): StoredRecord => ({ ...written, dependencies, diagnostics: compilation.diagnostics });
+    let path = store === null || key === null ? null : await store.put(key, write, record);
+    const kept = path === null ? null : key;
+    if (options.output !== undefined) {
+      if (path === null) await env.files!.write(options.output, write);
+      else await env.files!.copy(path, options.output);
+      path = options.output;
+    }
+    return await described(compilation, path, kept, uncached, host);
+  } finally {
+    compilation.dispose();
+  }
+}
+
+async function described(compilation: Compilation, path: string | null, key: string | null, uncached: string | null, host: Host): Promise<BuiltArtifact> {
+  const bytes = path === null ? await compilation.toBytes() : null;
+  const source = bytes === null ? await host.open(path!) : bytesSource('memory:artifact', bytes);
+  try {
+    const { digest, manifest, bytes: size } = await openArtifact(source);
+    return {
+      path, key, uncached, digest, manifest, bytes: size, diagnostics: compilation.diagnostics, cached: false,
+      read: async () => bytes ?? readAll(host, path!),
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/** A kept artifact, if the files it was made from are what they were. */
+async function lookUp(store: ArtifactStore, key: string, host: Host): Promise<{ path: string; record: StoredRecord; manifest: Manifest } | null> {
+  const found = await store.get(key);
+  if (found === null) return null;
+  const { path, record, source } = found;
+  try {
+    for (const { uri, id } of record.dependencies) {
+      const file = await host.open(uri);
+      file.close();
+      if (file.id !== id) return null;
+    }
+    const { digest, manifest } = await openArtifact(source);
+    return digest === record.digest ? { path, record, manifest } : null;
+  } catch {
+    // A file that is gone or damaged: the compilation says what is wrong, if it still is.
+    return null;
+  } finally {
+    source.close();
+  }
+}
+
+/** Notes every file that is opened. */
+function recording(host: Host, opened: { uri: string; id: string }[]): Host {
+  return {
+    name: host.name,
+    cache: host.cache,
+    now: () => host.now(),
+    resolve: (base, relative) => host.resolve(base, relative),
+    open: async (uri) => {
+      const source = await host.open(uri);
+      opened.push({ uri, id: source.id });
+      return source;
+    },
+  };
+}
+
+async function readAll(host: Host, path: string): Promise<Uint8Array> {
+  const source = await host.open(path);
+  try {
+    return await source.read(0, source.bytes);
+  } finally {
+    source.close();
+  }
+}

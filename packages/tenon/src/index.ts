@@ -1,0 +1,8 @@
+import { createApi } from './api.ts';
+import { nodeEnvironment } from './node/environment.ts';
+
+export * from './exports.ts';
+export { cpuC, type CpuCOptions } from '@tenon/target-cpu-c';
+export { findConfig, loadConfig, type ConfigFile } from './node/config-file.ts';
+
+export const { compile, load, buildArtifact } = createApi(nodeEnvironment);

@@ -1,0 +1,101 @@
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { diagnostic, diagnosticOf, type Diagnostic } from '@tenon/plugin';
+import { fileSource } from '@tenon/runtime/node';
+import type { ArtifactStore, StoredRecord } from '../environment.ts';
+import { writeFileAtomically } from './files.ts';
+
+export interface ArtifactStoreOptions {
+  readonly folder: string;
+  /** Limit for all artifacts together; the least recently used go first. Default: 4 GiB. */
+  readonly maxBytes?: number;
+  /** Told where the folder cannot be written; work goes on without it. */
+  readonly onProblem?: (problem: Diagnostic) => void;
+}
+
+const artifactSuffix = '.tenon';
+const recordSuffix = '.json';
+/** Left by processes that died; nobody writes for that long. */
+const staleMilliseconds = 3_600_000;
+
+/**
+ * Artifacts as ordinary files, so that they are loaded from where they lie, by range. Several processes may share the
+ * folder: files appear whole, and a record names the digest of the artifact that it belongs to.
+ */
+export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }: ArtifactStoreOptions): ArtifactStore {
+  const artifactPath = (key: string): string => join(folder, key + artifactSuffix);
+  const recordPath = (key: string): string => join(folder, key + recordSuffix);
+  const remove = async (key: string): Promise<void> => {
+    await Promise.all([artifactPath(key), recordPath(key)].map((path) => rm(path, { force: true }).catch(() => {})));
+  };
+
+  const list = async (): Promise<{ key: string; bytes: number; used: number }[]> => {
+    const entries: { key: string; bytes: number; used: number }[] = [];
+    for (const name of await readdir(folder).catch(() => [])) {
+      const info = await stat(join(folder, name)).catch(() => null);
+      if (info === null) continue;
+      if (name.endsWith(artifactSuffix)) entries.push({ key: name.slice(0, -artifactSuffix.length), bytes: info.size, used: info.mtimeMs });
+      else if (name.endsWith('.tmp') && Date.now() - info.mtimeMs > staleMilliseconds) await rm(join(folder, name), { force: true }).catch(() => {});
+    }
+    return entries;
+  };
+
+  /** Keeps within the limit; the entry just written stays. */
+  const evict = async (newest: string): Promise<void> => {
+    const entries = (await list()).sort((a, b) => a.used - b.used || (a.key < b.key ? -1 : 1));
+    let total = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    for (const { key, bytes } of entries) {
+      if (total <= maxBytes) return;
+      if (key === newest) continue;
+      await remove(key);
+      total -= bytes;
+    }
+  };
+
+  return {
+    folder,
+    async get(key) {
+      const text = await readFile(recordPath(key), 'utf8').catch(() => null);
+      if (text === null) return null;
+      try {
+        const record = JSON.parse(text) as StoredRecord;
+        const path = artifactPath(key);
+        const source = fileSource(path);
+        const now = new Date();
+        await utimes(path, now, now).catch(() => {});
+        return { path, record, source };
+      } catch {
+        await remove(key);
+        return null;
+      }
+    },
+    async put(key, write, record) {
+      const path = artifactPath(key);
+      try {
+        const written = await writeFileAtomically(path, write);
+        if (written.bytes > maxBytes) {
+          await remove(key);
+          return null;
+        }
+        await writeFileAtomically(recordPath(key), (sink) => Promise.resolve(sink.write(0, new TextEncoder().encode(JSON.stringify(record(written))))));
+        await evict(key);
+        return path;
+      } catch (error) {
+        const problem = diagnosticOf(error);
+        if (problem?.code !== 'tenon/unwritable') throw error;
+        onProblem?.(diagnostic({ severity: 'warning', code: 'tenon/cache-unwritable', message: `the artifact is not kept: ${problem.message}`, hint: 'set TENON_CACHE to a folder that can be written' }));
+        return null;
+      }
+    },
+    remove,
+    async usage() {
+      const entries = await list();
+      return { entries: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
+    },
+    async clean() {
+      const entries = await list();
+      for (const { key } of entries) await remove(key);
+      return { entries: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
+    },
+  };
+}

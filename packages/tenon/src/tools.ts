@@ -1,0 +1,13 @@
+// For programs that look inside a compilation, such as the command `tenon`. Less settled than the API for users.
+export { inspectModel, placeModel, type Inspection, type PassTiming, type PhaseSnapshot } from './inspect.ts';
+export { describeTargets, type TargetDescription } from './node/targets.ts';
+export { artifactFolder, cacheFolder } from './node/environment.ts';
+export { openArtifactStore } from './node/artifact-store.ts';
+export { writeFileAtomically } from './node/files.ts';
+export type { ArtifactStore } from './environment.ts';
+export { openDiskCache, nodeHost } from '@tenon/runtime/node';
+export { dimsOf, evaluateDim as evaluateFormula, formatDim, openArtifact, type ArtifactFile, type EntryInfo, type Manifest } from '@tenon/artifact';
+export { version } from '@tenon/compiler';
+export { evaluateDim, nearest, printExpr, printFunction, printModule } from '@tenon/core';
+export { readTensor, writeTensor } from '@tenon/frontend-onnx';
+export { phases, standardDTypes, type ConstantDecl, type DimDecl, type Expr, type IRModule, type Phase, type Placement, type RegionPlan, type TypedArray } from '@tenon/plugin';
