@@ -4,7 +4,6 @@ import type { Case } from './cases.ts';
 import type { Done, Outcome, Work } from './protocol.ts';
 
 const script = fileURLToPath(new URL('./worker.ts', import.meta.url));
-/** Starting a process and loading the compiler comes before the first case, and is not its time. */
 const caseLimit = 10_000;
 
 export interface PoolOptions {
@@ -29,7 +28,7 @@ async function worker(queue: (readonly Case[])[], { target, onOutcome }: PoolOpt
   let child: ChildProcess | null = null;
   let id = 0;
   for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
-    child ??= fork(script, [target], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    child ??= await start(target);
     const answer = await ask(child, { id: id++, cases: batch }, caseLimit + 1000 * (batch.length - 1));
     if (answer.dead) child = null;
     if (answer.outcomes !== null) batch.forEach((c, i) => onOutcome(c, answer.outcomes![i]!));
@@ -37,6 +36,22 @@ async function worker(queue: (readonly Case[])[], { target, onOutcome }: PoolOpt
     else onOutcome(batch[0]!, { status: 'error', code: null, message: answer.reason, ms: answer.ms });
   }
   child?.kill();
+}
+
+/** Starts a process. Loading the compiler is no case's time, and its failure is the runner's. */
+function start(target: string): Promise<ChildProcess> {
+  const child = fork(script, [target], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  return new Promise((resolve, reject) => {
+    let words = '';
+    const onStderr = (text: Buffer): void => void (words += text.toString());
+    const onExit = (): void => reject(new Error(`a worker did not start: ${words}`));
+    child.stderr!.on('data', onStderr);
+    child.once('exit', onExit).once('message', () => {
+      child.off('exit', onExit);
+      child.stderr!.off('data', onStderr);
+      resolve(child);
+    });
+  });
 }
 
 interface Answer {

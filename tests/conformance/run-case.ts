@@ -11,7 +11,7 @@ import type { Outcome } from './protocol.ts';
  * Codes that say "this is not supported". A refusal under any other code is an error: it claims that the model is wrong,
  * or that something broke.
  */
-const refusals = /(^|\/)(unsupported(-[a-z-]+)?|not-supported|no-rule|no-definition|unknown-rank|unknown-dim|dynamic-[a-z-]+|training)$|^op/dtype$/;
+const refusals = /(^|\/)(unsupported(-[a-z-]+)?|not-supported|no-rule|no-definition|unknown-rank|unknown-dim|dynamic-[a-z-]+|training)$|^op\/dtype$/;
 
 /** What a failure while preparing a model means for its case. */
 export function refusal(error: unknown): Pick<Outcome, 'status' | 'code' | 'message'> {

@@ -12,4 +12,5 @@ process.on('message', (work: Work) => {
   if (work.cases.length === 1) void runCase(only!, engine).then((outcome) => answer([outcome]));
   else void runBatch(work.cases, engine).then(answer);
 });
+process.send!('ready');
 process.on('disconnect', () => process.exit());

@@ -1,6 +1,7 @@
 import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
+import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
 
 /** Which rule took a kernel, and why the others did not. */
@@ -35,6 +36,7 @@ interface Piece {
   readonly outputs: readonly string[];
   /** Outputs that earlier launches have written already. */
   readonly updates: readonly string[];
+  readonly scalars: readonly string[];
 }
 
 function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): IRModule {
@@ -62,7 +64,7 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
         scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
         done.set(binding.callee, scheduled);
       }
-      bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names));
+      bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx));
     }
     const next: GraphFunction = { ...fn, bindings };
     functions.set(fn.name, next);
@@ -115,14 +117,15 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
       inputs: [...inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), ...updates.map((b) => ({ ...buffers.get(b)!, name: `${b}_before`, scope: 'global' }))],
       outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
     };
-    functions.set(name, lower(piece, ctx.exprs, dims));
-    return { name, inputs, outputs, updates };
+    const lowered = withScalars(lower(piece, ctx.exprs, dims));
+    functions.set(name, lowered);
+    return { name, inputs, outputs, updates, scalars: lowered.scalars };
   });
   return { pieces, temporaries };
 }
 
 /** The launches of one kernel call. */
-function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>): Binding[] {
+function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>, ctx: PassContext): Binding[] {
   const values = new Map<string, Value>();
   kernel.inputs.forEach((b, i) => values.set(b.name, call.args[i]!));
   const finals = new Map(kernel.outputs.map((b, i) => [b.name, call.results[i]!]));
@@ -152,7 +155,7 @@ function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, n
       return { name: fresh(`${call.results[0]!.name}.${b}`), type: { kind: 'tensor', dtype: buffer.dtype, shape: buffer.shape, annotations: {} }, constant: false };
     });
     piece.outputs.forEach((b, r) => values.set(b, results[r]!));
-    return { ...call, callee: piece.name, args, results, effects: aliases.length === 0 ? null : { mutates, aliases } };
+    return { ...call, callee: piece.name, args, results, scalars: piece.scalars.map((d) => ctx.exprs.variable(d)), effects: aliases.length === 0 ? null : { mutates, aliases } };
   });
 }
 

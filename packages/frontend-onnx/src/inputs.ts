@@ -91,7 +91,7 @@ export class InputDims {
     const size = shape[0] ? this.ctx.exprs.valueOf(shape[0]) : 1;
     if (size === null || size > contentsLimit) return null;
     const name = identifier(input);
-    const facts = dtype === 'i64' ? { min: -(2 ** 53), max: null } : { min: -(2 ** 31), max: 2 ** 31 - 1 };
+    const facts = dtype === 'i64' ? { min: Number.MIN_SAFE_INTEGER, max: null } : { min: -(2 ** 31), max: 2 ** 31 - 1 };
     return Array.from({ length: size }, (_, i) => this.module.dim({ name: this.name(`${name}_${i}`), binding: 'call', ...facts }));
   }
 

@@ -137,7 +137,7 @@ function compileCall(e: Expr, args: readonly Evaluator[]): Evaluator {
     case 'shl': return (f) => wrap(BigInt(a(f)) << BigInt(b(f)));
     case 'shr': return (f) => wrap(BigInt(a(f)) >> BigInt(b(f)));
     case 'popcount': return (f) => {
-      let v = BigInt.asUintN(64, BigInt(a(f)));
+      let v = BigInt.asUintN(8 * (widths[operand] ?? 8), BigInt(a(f)));
       let n = 0;
       for (; v !== 0n; v &= v - 1n) n++;
       return n;
@@ -157,6 +157,7 @@ function powWrapped(x: bigint, y: bigint): bigint {
   return result;
 }
 
+/** Bytes. */
 const widths: { readonly [dtype: string]: number } = { f64: 8, f32: 4, i64: 8, i32: 4, i16: 2, i8: 1, u64: 8, u32: 4, u16: 2, u8: 1 };
 
 function bitcast(from: string, to: string, a: Evaluator): Evaluator {

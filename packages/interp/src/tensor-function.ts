@@ -1,5 +1,5 @@
-import { TenonError, type Buffer, type Expr, type HostTensor, type Stmt, type TensorFunction, type TypedArray } from '@tenon/plugin';
-import { evaluateDim } from '@tenon/core';
+import { TenonError, type Buffer, type Expr, type For, type HostTensor, type Stmt, type TensorFunction, type TypedArray } from '@tenon/plugin';
+import { evaluateDim, visitExprs } from '@tenon/core';
 import { zeros } from './host-tensor.ts';
 import { compileScalar, type Evaluator, type Frame, type ScalarScope } from './scalar.ts';
 
@@ -118,6 +118,34 @@ class Program implements ScalarScope {
     return compileScalar(e, this);
   }
 
+  /**
+   * For the outermost reducing loop of a nest: runs the initial values alone, and says so, where the reduction domain is
+   * empty. The result of an empty reduction is its initial value.
+   */
+  #emptyReduction(stmt: For): ((frame: Frame) => boolean) | null {
+    const loops: For[] = [];
+    let inner: Stmt = stmt;
+    while (inner.kind === 'for') {
+      loops.push(inner);
+      inner = inner.body;
+    }
+    if (inner.kind !== 'block' || inner.init === null) return null;
+    const spatial = inner.iters.filter((i) => i.type === 'spatial');
+    const used = new Set<string>();
+    for (const iter of spatial) visitExprs(iter.binding, (e) => void (e.op === 'var' && used.add(e.value as string)));
+    if (used.has(stmt.variable)) return null;
+    const reducing = loops.filter((l) => !used.has(l.variable)).map((l) => this.#scalar(l.extent));
+    const nest = loops.filter((l) => used.has(l.variable)).reduceRight<Stmt>(
+      (body, l) => ({ ...l, body }), { ...inner, iters: spatial, predicate: null, init: null, body: inner.init },
+    );
+    const init = this.#compile(nest);
+    return (f) => {
+      if (!reducing.some((extent) => extent(f) == 0)) return false;
+      init(f);
+      return true;
+    };
+  }
+
   #compile(stmt: Stmt): Action {
     switch (stmt.kind) {
       case 'seq': {
@@ -130,8 +158,10 @@ class Program implements ScalarScope {
         const slot = this.slotOf(stmt.variable);
         const extent = this.#scalar(stmt.extent);
         const body = this.#compile(stmt.body);
+        const whenEmpty = this.#emptyReduction(stmt);
         return (f) => {
           const end = Number(extent(f));
+          if (whenEmpty?.(f)) return;
           for (let i = 0; i < end; i++) {
             f.slots[slot] = i;
             body(f);

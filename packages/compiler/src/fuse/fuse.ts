@@ -1,6 +1,7 @@
 import type { AttrValue, Binding, Buffer, BufferRegion, ConstantDecl, Context, Expr, GraphFunction, IRModule, Pass, PassContext, Scope, Stmt, TensorFunction, TensorType, Value } from '@tenon/plugin';
 import { hashFunction, mapChildren, mapExpressions, seq, type Exprs } from '@tenon/core';
 import { canInline, computeInline, declaredBuffers, declaredVariables, Names, renameStmt } from '@tenon/schedule';
+import { withScalars } from '../free-dims.ts';
 import { dimScope, freshName, graphFunctions } from '../graph.ts';
 import { attrKey } from '../passes/common-subexpressions.ts';
 import { summarize, type Summary } from './access.ts';
@@ -94,7 +95,8 @@ function integerContents(value: Value | null, module: IRModule, ctx: Context) {
 /** The kernel binding of a group; its function is added unless an equal one exists. */
 function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>, state: Fusion): Binding {
   const last = group.members.at(-1)!;
-  const { fn, args } = spellOutScalars(group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state), state);
+  const { fn: literal, args } = spellOutScalars(group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state), state);
+  const fn = withScalars(literal);
   const hash = hashFunction(fn);
   let name = state.byHash.get(hash);
   if (name === undefined) {
@@ -104,7 +106,7 @@ function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>,
   }
   const locs: AttrValue[] = group.members.map((m) => m.loc ?? `%${m.results[0]!.name}`);
   return {
-    kind: 'kernel', callee: name, args, scalars: [], results: last.results, effects: null, loc: last.loc,
+    kind: 'kernel', callee: name, args, scalars: fn.scalars.map((d) => state.ctx.exprs.variable(d)), results: last.results, effects: null, loc: last.loc,
     attrs: { ops: group.members.map((m) => m.callee), locs },
   };
 }

@@ -1,6 +1,7 @@
 import type { AttrValue, Binding, Context, Expr, GraphFunction, IRModule, Launch, PlannedBuffer, RegionPlan, Scope, Storage, TensorFunction, TensorType, Type, Value } from '@tenon/plugin';
-import { expressionsOf, FunctionBody, visitStmts } from '@tenon/core';
+import { FunctionBody } from '@tenon/core';
 import { lower } from '@tenon/schedule';
+import { freeDims } from '../free-dims.ts';
 import { dimScope } from '../graph.ts';
 import { planArena } from './arena.ts';
 import { flopsOf } from './flops.ts';
@@ -210,25 +211,6 @@ class RegionPlanner {
 export function tensorType(type: Type): TensorType {
   if (type.kind !== 'tensor') throw new TypeError(`kernels work on tensors, not on ${type.kind}`);
   return type;
-}
-
-/** Dims and scalars that a lowered function mentions without binding them, by name. */
-export function freeDims(fn: TensorFunction): readonly string[] {
-  const free = new Set<string>();
-  const bound = new Set<string>();
-  const seen = new Set<Expr>();
-  const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
-    if (e.op === 'var') free.add(e.value as string);
-    e.args.forEach(visit);
-  };
-  for (const b of [...fn.inputs, ...fn.outputs]) b.shape.forEach(visit);
-  visitStmts(fn.body, (s) => {
-    if (s.kind === 'for' || s.kind === 'let') bound.add(s.variable);
-    expressionsOf(s).forEach(visit);
-  });
-  return [...free].filter((name) => !bound.has(name)).sort();
 }
 
 function strings(value: AttrValue | undefined): string[] {

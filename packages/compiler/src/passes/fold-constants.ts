@@ -1,4 +1,4 @@
-import { TenonError, type Binding, type Context, type ConstantDecl, type GraphFunction, type HostTensor, type IRModule, type Pass, type PassContext, type Phase, type Value } from '@tenon/plugin';
+import { TenonError, type Attrs, type AttrValue, type Binding, type Context, type ConstantDecl, type Expr, type GraphFunction, type HostTensor, type IRModule, type Pass, type PassContext, type Phase, type Value } from '@tenon/plugin';
 import { ModuleUnderConstruction, resolveArgs, takenNames, GraphFragment } from '@tenon/core';
 import { bytesOf, fromBytes } from '@tenon/interp';
 import { Contents, graphFunctions, isPure } from '../graph.ts';
@@ -87,7 +87,7 @@ function spellOut(
 
 async function evaluateConstant(binding: Binding, module: ModuleUnderConstruction, ctx: Context, limit: number): Promise<readonly Value[] | null> {
   if (!binding.args.every((a) => a === null || a.constant)) return null;
-  if (ctx.facet(binding.callee, 'reference') === undefined) return null;
+  if (ctx.facet(binding.callee, 'reference') === undefined || mentionsDims(binding.attrs, ctx)) return null;
   let resultBytes = 0;
   for (const result of binding.results) {
     if (result.type.kind !== 'tensor' || result.type.dtype === 'string') return null;
@@ -135,4 +135,12 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
     module.source(source);
     return module.constant(`${binding.callee.replace(/^.*\./, '')}_${module.constants.size}`, type, { kind: 'range', source: source.name, offset: 0, bytes: bytes.length });
   });
+}
+
+/** Whether attributes depend on dims that have no value yet. */
+function mentionsDims(a: AttrValue, ctx: Context): boolean {
+  if (a === null || typeof a !== 'object') return false;
+  if (Array.isArray(a)) return a.some((x: AttrValue) => mentionsDims(x, ctx));
+  if ((a as Expr).tag === 'expr') return ctx.exprs.variables(a as Expr).length > 0;
+  return Object.values(a as Attrs).some((x) => mentionsDims(x, ctx));
 }

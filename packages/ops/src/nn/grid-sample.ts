@@ -25,53 +25,20 @@ function resultType(call: InferCall): TensorType {
   return { kind: 'tensor', dtype, shape: [x[0]!, x[1]!, ...grid.slice(1, -1)], annotations: {} };
 }
 
-/** Reflects a coordinate at the ends of `low … high` until it is inside. */
-function reflect(x: number, low: number, high: number): number {
-  const range = high - low;
-  if (x >= low && x <= high) return x;
-  if (range <= 0) return low;
-  const beyond = x < low ? low - x : x - high;
-  const turns = Math.trunc(beyond / range);
-  const rest = beyond - turns * range;
-  return x < low === (turns % 2 === 0) ? low + rest : high - rest;
-}
-
-/** The position of a grid coordinate on an axis, before padding is applied to what lies around it. */
+/** The position that a grid coordinate stands for on an axis, which may be outside. */
 function place(attrs: Attrs, g: number, size: number): number {
-  const align = attrs['align_corners'] === true;
-  const x = align ? ((g + 1) / 2) * (size - 1) : ((g + 1) * size - 1) / 2;
-  const p = attrs['mode'] === 'nearest' ? roundHalfEven(x) : x;
-  const [low, high] = align ? [0, size - 1] : [-0.5, size - 0.5];
-  if (p >= low && p <= high) return p;
-  if (attrs['mode'] === 'cubic') return p;
-  if (attrs['padding'] === 'border') return Math.min(Math.max(p, 0), size - 1);
-  return attrs['padding'] === 'reflection' ? reflect(p, low, high) : p;
+  const x = attrs['align_corners'] === true ? ((g + 1) / 2) * (size - 1) : ((g + 1) * size - 1) / 2;
+  return attrs['mode'] === 'nearest' ? roundHalfEven(x) : x;
 }
 
 function placeExpr(exprs: ExprBuilder, attrs: Attrs, g: Expr, size: Expr): Expr {
   const c = (value: number): Expr => exprs.constant(value, g.dtype);
   const n = exprs.cast(size, g.dtype);
-  const align = attrs['align_corners'] === true;
   const plus = exprs.add(g, c(1));
-  const x = align
+  const x = attrs['align_corners'] === true
     ? exprs.mul(exprs.mul(plus, c(0.5)), exprs.sub(n, c(1)))
     : exprs.mul(exprs.sub(exprs.mul(plus, n), c(1)), c(0.5));
-  const p = attrs['mode'] === 'nearest' ? exprs.call('round', [x]) : x;
-  if (attrs['padding'] === 'zeros') return p;
-  const low = align ? c(0) : c(-0.5);
-  const high = align ? exprs.sub(n, c(1)) : exprs.sub(n, c(0.5));
-  const inside = exprs.and(exprs.le(low, p), exprs.le(p, high));
-  if (attrs['padding'] === 'border') return exprs.select(inside, p, exprs.min(exprs.max(p, c(0)), exprs.sub(n, c(1))));
-  const range = exprs.sub(high, low);
-  const below = exprs.lt(p, low);
-  const beyond = exprs.select(below, exprs.sub(low, p), exprs.sub(p, high));
-  const turns = exprs.call('trunc', [exprs.div(beyond, range)]);
-  const rest = exprs.sub(beyond, exprs.mul(turns, range));
-  const half = exprs.mul(turns, c(0.5));
-  const even = exprs.eq(exprs.call('floor', [half]), half);
-  const fromLow = exprs.or(exprs.and(below, even), exprs.and(exprs.not(below), exprs.not(even)));
-  const reflected = exprs.select(fromLow, exprs.add(low, rest), exprs.sub(high, rest));
-  return exprs.select(inside, p, exprs.select(exprs.le(range, c(0)), low, reflected));
+  return attrs['mode'] === 'nearest' ? exprs.call('round', [x]) : x;
 }
 
 /** Where an integer position reads; −1: nowhere. */
@@ -108,9 +75,9 @@ export const gridSample: Operator = {
   doc:
     'Samples x [N, C, spatial…] at the positions that grid [N, out…, rank] names, giving [N, C, out…]. Coordinates are in −1 … 1, '
     + 'the innermost axis first; g stands for position (g+1)/2·(size−1) with `align_corners`, else ((g+1)·size − 1)/2. Mode `nearest` '
-    + '(half to even), `linear`, or `cubic` (Keys, a = −0.75) over the positions around it. `padding`: `zeros` outside; `border`: the '
-    + 'nearest element; `reflection`: mirrored at the outer elements with `align_corners`, else at the outer edges. Positions beyond '
-    + 'these ends are first clamped (border) or reflected. Source: ONNX GridSample-22.',
+    + '(half to even), `linear`, or `cubic` (Keys, a = −0.75) over the positions around it. A position outside reads by `padding`: '
+    + '`zeros`; `border`: the nearest element; `reflection`: mirrored at the outer elements with `align_corners`, else at the outer '
+    + 'edges. Source: ONNX GridSample-22, PyTorch grid_sample.',
   signature: { params: ['x', 'grid'], attrs: { mode: 'linear', padding: 'zeros', align_corners: false }, results: ['out'] },
   facets: {
     infer: (call) => [resultType(call)],
@@ -125,7 +92,8 @@ export const gridSample: Operator = {
         const base = index[0]! * gridSteps[0]! + index.slice(2).reduce((at, i, axis) => at + i * gridSteps[axis + 1]!, 0);
         const axes = sizes.map((size, axis) => {
           const p = place(attrs, coordinate(base + rank - 1 - axis), size);
-          const floor = Math.floor(p);
+          // NaN reads position 0, as a cast to an integer does; its weights are NaN.
+          const floor = Number.isNaN(p) ? 0 : Math.floor(p);
           return offsets(attrs['mode']).map((k) => {
             const distance = Math.abs(p - floor - k);
             const weight = attrs['mode'] === 'nearest' ? 1 : attrs['mode'] === 'linear' ? 1 - distance : keysCubic(distance, cubicA);
