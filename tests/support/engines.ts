@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { ByteSource, Config, GraphFunction, HostTensor, IRModule } from '@tenon/plugin';
 import { compile, compileModule, importModel, type Compilation, type CompileOptions } from '@tenon/compiler';
 import type { Session } from '@tenon/core';
@@ -9,6 +10,7 @@ import { createRuntime, type Model } from '@tenon/runtime';
 import { nodeHost } from '@tenon/runtime/node';
 import { cpuC } from '@tenon/target-cpu-c';
 import { cpuC as cpuCLoader } from '@tenon/target-cpu-c/loader';
+import { cacheFolder } from './data.ts';
 
 /** A model that is ready to run. */
 export interface Runnable {
@@ -25,7 +27,8 @@ export interface Engine {
   prepareModule(make: (session: Session) => IRModule | Promise<IRModule>): Promise<Runnable>;
 }
 
-export const host = nodeHost();
+/** Compiled objects are kept between runs, in the repository. */
+export const host = nodeHost({ cacheFolder: join(cacheFolder, 'objects') });
 const frontendPlugins: Config = { plugins: [standardOps(), onnx()] };
 export const cpuConfig: Config = { plugins: [standardOps(), onnx(), cpuC()], targets: ['cpu-c'] };
 

@@ -1,4 +1,5 @@
 import { definePlugin } from '@tenon/plugin';
+import { packConvolutions } from './passes/pack-convolutions.ts';
 import { rules } from './rules.ts';
 import { schedules } from './schedules/index.ts';
 import { cpuCTarget, type CpuCOptions } from './target.ts';
@@ -10,4 +11,5 @@ export const cpuC = definePlugin<CpuCOptions>({ name: '@tenon/target-cpu-c', nam
   targets: [cpuCTarget(options)],
   rules,
   schedules,
+  passes: [packConvolutions],
 }));

@@ -16,9 +16,9 @@ const rewriteLimit = 64;
 
 /**
  * Applies rules to every graph function of a module until none matches. Rules are indexed by root operator; new
- * bindings are offered again. Functions without a match keep their identity.
+ * bindings are offered again. `only` leaves functions out. Functions without a match keep their identity.
  */
-export function rewriteModule(module: IRModule, rules: readonly RewriteRule[], ctx: Context): IRModule {
+export function rewriteModule(module: IRModule, rules: readonly RewriteRule[], ctx: Context, only: (fn: GraphFunction) => boolean = () => true): IRModule {
   const byOp = new Map<string, RewriteRule[]>();
   const anyOp: RewriteRule[] = [];
   for (const rule of rules) {
@@ -32,7 +32,7 @@ export function rewriteModule(module: IRModule, rules: readonly RewriteRule[], c
   const builder = new ModuleUnderConstruction(ctx, module);
   let changed = false;
   for (const fn of module.functions.values()) {
-    if (fn.kind !== 'graph') continue;
+    if (fn.kind !== 'graph' || !only(fn)) continue;
     const rewritten = rewriteFunction(fn, builder, rulesFor, ctx);
     if (rewritten !== fn) {
       builder.add(rewritten);

@@ -37,11 +37,11 @@ function gemm(c: Conversion): readonly Value[] {
 
 /** Integer operands as i32 less their zero points. `zeroPointAxis`: how a vector of zero points lies along the operand. */
 export function withoutZeroPoint(c: Conversion, input: number, zeroPoint: number, shapeOfVector: (rank: number, size: number) => readonly number[]): Value {
-  const value = c.b.call('math.cast', [c.input(input)], { dtype: 'i32' });
+  const value = c.b.call('math.cast', [c.input(input)], { to: 'i32' });
   const zero = c.optional(zeroPoint);
   if (!zero) return value;
   const { shape } = c.tensor(zeroPoint);
-  let offset = c.b.call('math.cast', [zero], { dtype: 'i32' });
+  let offset = c.b.call('math.cast', [zero], { to: 'i32' });
   if (shape.length === 1) {
     const size = c.exprs.valueOf(shape[0]!);
     if (size === null) c.unsupported('onnx/unsupported-shape', 'the number of zero points must be constant');

@@ -82,9 +82,9 @@ function call(c: Conversion, input: Value, target: Target, attrs: Attrs, region:
     ...attrs, axes: pick(target.axes), sizes: pick(target.sizes), scales: pick(target.scales), ...(region && { region: pick(region) }),
   };
   const float = attrs['mode'] === 'nearest' || /^(f|bf)\d/.test(dtype);
-  const x = float ? input : c.b.call('math.cast', [input], { dtype: 'f32' });
+  const x = float ? input : c.b.call('math.cast', [input], { to: 'f32' });
   const y = c.b.call('nn.resize', [x], all);
-  return float ? y : c.b.call('math.cast', [y], { dtype });
+  return float ? y : c.b.call('math.cast', [y], { to: dtype });
 }
 
 function oneOf(c: Conversion, name: string, byDefault: string, choices: readonly string[]): string {

@@ -1,4 +1,4 @@
-import type { Buffer, Expr, HostTensor, InferCall, TensorBuilder, TensorType } from '@tenon/plugin';
+import type { Buffer, Expr, InferCall, TensorBuilder, TensorType } from '@tenon/plugin';
 import { broadcastDims } from '../common/broadcast.ts';
 import { elementCount } from '../common/host-tensor.ts';
 
@@ -6,7 +6,7 @@ export const inserted = <T>(list: readonly T[], at: number, value: T): T[] => [.
 export const without = <T>(list: readonly T[], at: number): T[] => [...list.slice(0, at), ...list.slice(at + 1)];
 
 /** A shape as `[outer, size, inner]` around an axis: element (o, k, i) lies at `(o * size + k) * inner + i`. */
-export function around(shape: readonly number[], axis: number): { readonly outer: number; readonly size: number; readonly inner: number } {
+function around(shape: readonly number[], axis: number): { readonly outer: number; readonly size: number; readonly inner: number } {
   return { outer: elementCount(shape.slice(0, axis)), size: shape[axis] ?? 1, inner: elementCount(shape.slice(axis + 1)) };
 }
 
@@ -38,8 +38,6 @@ export function perChannel(call: InferCall, i: number, channels: Expr): TensorTy
   }
   return type;
 }
-
-export const sizeOf = (tensor: HostTensor): number => elementCount(tensor.shape);
 
 /** The number of points of a domain as a floating-point scalar. */
 export const countOf = (b: TensorBuilder, domain: readonly Expr[], dtype: string): Expr => b.exprs.cast(b.exprs.product(domain), dtype);
