@@ -35,7 +35,8 @@ declare class URL {
   pathname: string;
   search: string;
   hash: string;
-  static canParse(url: string, base?: string): boolean;
+  static canParse(url: string, base?: string | URL): boolean;
+  static parse(url: string, base?: string | URL): URL | null;
 }
 
 interface Headers {
@@ -45,6 +46,7 @@ interface Headers {
 interface Response {
   readonly ok: boolean;
   readonly status: number;
+  readonly statusText: string;
   readonly url: string;
   readonly headers: Headers;
   readonly body: { cancel(reason?: unknown): Promise<void> } | null;
@@ -60,3 +62,4 @@ declare function fetch(url: string | URL, init?: RequestInit): Promise<Response>
 declare function setTimeout(callback: (value?: never) => void, milliseconds?: number): unknown;
 
 declare const performance: { now(): number };
+declare const console: { warn(text: string): void };

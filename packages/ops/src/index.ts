@@ -2,7 +2,6 @@ import { definePlugin, type Operator } from '@tenon/plugin';
 import { operators as attention } from './attention/index.ts';
 import { canonicalizeOps } from './canonicalize/index.ts';
 import { operators as index } from './index/index.ts';
-import { operators as loss } from './loss/index.ts';
 import { operators as math } from './math/index.ts';
 import { operators as nn } from './nn/index.ts';
 import { operators as norm } from './norm/index.ts';
@@ -12,7 +11,7 @@ import { operators as shape } from './shape/index.ts';
 
 /** Every standard operator. */
 export const standardOperators: readonly Operator[] = [
-  ...math, ...reduce, ...shape, ...index, ...nn, ...norm, ...attention, ...recurrent, ...loss,
+  ...math, ...reduce, ...shape, ...index, ...nn, ...norm, ...attention, ...recurrent,
 ];
 
 /** The plugin with the standard operators and their canonicalization. */

@@ -1,3 +1,0 @@
-import type { Operator } from '@tenon/plugin';
-
-export const operators: readonly Operator[] = [];
