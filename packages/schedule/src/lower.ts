@@ -1,6 +1,7 @@
 import type { Block, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
 import { mapChildren, seq } from '@tenon/core';
 import { Names, renameStmt } from './rename.ts';
+import { shareSubexpressions } from './share.ts';
 
 /**
  * Removes blocks: iteration variables become their bindings, predicates become `if`, initial values of reductions run
@@ -10,7 +11,7 @@ import { Names, renameStmt } from './rename.ts';
 export function lower(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): TensorFunction {
   const names = new Names(fn);
   const body = simplifyStmt(removeBlocks(decomposeReductions(fn.body, exprs, names), exprs), exprs, dims);
-  return { ...fn, body };
+  return { ...fn, body: shareSubexpressions(body, exprs, names) };
 }
 
 /** Moves the `init` of every reduction block in front of the outermost loop that its reduction variables use. */

@@ -236,7 +236,7 @@ export const eye: Operator = {
       const k = Number(attrs['k']);
       const out = allocate(dtype, shape);
       const write = writer(out);
-      forEachIndex(shape, (index, position) => write(position, index[1]! - index[0]! === k ? 1 : 0));
+      forEachIndex(shape, (index, position) => write(position, (index[1]! - index[0]!) === k ? 1 : 0));
       return [out];
     },
     define: ({ attrs, results }, b) => {

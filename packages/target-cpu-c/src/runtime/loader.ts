@@ -5,7 +5,7 @@ import koffi, { type LibraryHandle } from 'koffi';
 import type { BlobInfo, BoundCall, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
-import { HostQueue, hostBytes, hostDevice } from './host-device.ts';
+import { type HostQueue, hostBytes, hostDevice } from './host-device.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
