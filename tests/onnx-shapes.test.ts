@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Expr, GraphFunction, HostTensor, TensorType } from '../packages/plugin/src/index.ts';
-import { printExpr, Session } from '../packages/core/src/index.ts';
-import { onnx } from '../packages/frontend-onnx/src/index.ts';
+import type { Expr, GraphFunction, HostTensor, TensorType } from '@tenon/plugin';
+import { printExpr, Session } from '@tenon/core';
+import { onnx } from '@tenon/frontend-onnx';
 import { info, model, node, raw, type ModelParts } from '../packages/frontend-onnx/test/onnx-writer.ts';
 import { hostOf } from '../packages/frontend-onnx/test/session.ts';
 import { failure, memory } from '../packages/frontend-onnx/test/source.ts';
-import { evaluateGraph } from '../packages/interp/src/index.ts';
-import { standardOps } from '../packages/ops/src/index.ts';
+import { evaluateGraph } from '@tenon/interp';
+import { standardOps } from '@tenon/ops';
 
 const ints = (name: string, values: readonly number[], shape: readonly number[] = [values.length]) => raw(name, 'i64', shape, BigInt64Array.from(values, BigInt));
 const y = info('y', 'f32', null);

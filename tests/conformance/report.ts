@@ -1,3 +1,4 @@
+import { columns } from '../support/table.ts';
 import { counted, scored, type Case } from './cases.ts';
 import type { Outcome, Status } from './protocol.ts';
 
@@ -58,10 +59,3 @@ export function toText(results: readonly Result[]): string {
 }
 
 export const percent = (t: Tally): string => ((100 * t.pass) / Math.max(1, t.total)).toFixed(1);
-
-/** Rows as aligned columns: the first to the left, numbers to the right. */
-export function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((r) => r[i]!.length)));
-  const right = rows[0]!.map((_, i) => rows.slice(1).every((r) => /^[\d.e<–-]*$/.test(r[i]!)));
-  return rows.map((r) => r.map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  ').trimEnd()).join('\n');
-}

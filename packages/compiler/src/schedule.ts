@@ -128,6 +128,8 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
 function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>, ctx: PassContext): Binding[] {
   const values = new Map<string, Value>();
   kernel.inputs.forEach((b, i) => values.set(b.name, call.args[i]!));
+  // Equal kernels share a function whatever their scalars are called: the call says what they are.
+  const scalars = new Map(kernel.scalars.map((name, i) => [name, call.scalars[i]!]));
   const finals = new Map(kernel.outputs.map((b, i) => [b.name, call.results[i]!]));
   const fresh = (base: string): string => {
     let name = base;
@@ -152,10 +154,10 @@ function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, n
       const final = finals.get(b);
       if (final !== undefined && lastWrite.get(b) === i) return final;
       const buffer = shapes.get(b)!;
-      return { name: fresh(`${call.results[0]!.name}.${b}`), type: { kind: 'tensor', dtype: buffer.dtype, shape: buffer.shape, annotations: {} }, constant: false };
+      return { name: fresh(`${call.results[0]!.name}.${b}`), type: { kind: 'tensor', dtype: buffer.dtype, shape: buffer.shape.map((d) => ctx.exprs.substitute(d, scalars)), annotations: {} }, constant: false };
     });
     piece.outputs.forEach((b, r) => values.set(b, results[r]!));
-    return { ...call, callee: piece.name, args, results, scalars: piece.scalars.map((d) => ctx.exprs.variable(d)), effects: aliases.length === 0 ? null : { mutates, aliases } };
+    return { ...call, callee: piece.name, args, results, scalars: piece.scalars.map((d) => scalars.get(d) ?? ctx.exprs.variable(d)), effects: aliases.length === 0 ? null : { mutates, aliases } };
   });
 }
 

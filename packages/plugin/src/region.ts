@@ -1,4 +1,4 @@
-import type { Expr } from './expr.ts';
+import type { Expr, Scope } from './expr.ts';
 import type { GraphFunction } from './graph.ts';
 import type { ConstantDecl } from './module.ts';
 import type { TensorFunction } from './tensor.ts';
@@ -61,6 +61,8 @@ export interface CodegenRegion {
   readonly graph: GraphFunction;
   /** Dims that the caller passes, in order. */
   readonly dims: readonly string[];
+  /** What is known of dims: ranges and divisors, which the runtime checks at every call. */
+  readonly facts: Scope;
   /** The scheduled tensor functions it calls (region form `kernels`). */
   readonly functions: ReadonlyMap<string, TensorFunction>;
   /** null for the region form `graph`. */

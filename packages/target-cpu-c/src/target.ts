@@ -82,7 +82,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
       let known = generated.get(fn);
       if (known === undefined) {
         ctx.progress('generate C', generated.size);
-        const kernel = generateKernel(fn, { exprs, vectorBytes });
+        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts });
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
           if (!units.has(symbol)) units.set(symbol, { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) });
@@ -94,7 +94,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
       }
       return known;
     });
-    const entry = generateEntry(plan, kernels, exprs, support);
+    const entry = generateEntry(plan, kernels, exprs, support, region.facts);
     entryTexts.push(entry.text);
     entries.push({
       region: region.name,

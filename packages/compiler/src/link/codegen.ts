@@ -1,6 +1,7 @@
 import { diagnosticOf, type CodegenBlob, type CodegenRegion, type ConstantDecl, type GraphFunction, type IRModule, type RegionPlan, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { contextFor, type ResolvedTarget, type Session } from '@tenon/core';
 import { planRegion } from '../memory/plan-region.ts';
+import { dimScope } from '../graph.ts';
 import { collectDims } from './dims.ts';
 
 /** The output of all code generators, and the plans they worked from. */
@@ -53,7 +54,7 @@ function codegenRegion(fn: GraphFunction, module: IRModule, plan: RegionPlan | n
   }
   for (const result of fn.results) if (result.constant) constants.set(result.name, module.constants.get(result.name)!);
   return {
-    name: fn.name, graph: fn, dims: plan?.dims ?? collectDims(fn, session.exprs), functions: kernels, plan, constants,
+    name: fn.name, graph: fn, dims: plan?.dims ?? collectDims(fn, session.exprs), facts: dimScope(module), functions: kernels, plan, constants,
     constantBytes: (name) => session.constantBytes(module, constants.get(name)!),
   };
 }

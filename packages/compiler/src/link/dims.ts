@@ -11,10 +11,8 @@ export function collectDims(fn: GraphFunction, exprs: ExprBuilder): readonly str
     else Object.values(a as { [name: string]: AttrValue }).forEach(attr);
   };
   const type = (t: Type): void => {
-    if (t.kind === 'tensor') {
-      t.shape.forEach(expr);
-      attr(t.annotations);
-    }
+    // `contents` only says where dims come from.
+    if (t.kind === 'tensor') t.shape.forEach(expr);
   };
   for (const p of fn.params) type(p.type);
   for (const b of fn.bindings) {

@@ -98,6 +98,7 @@ export function linkEntry(
   program.push({ op: 'return', values: returned });
 
   const dims = dimScope(module);
+  const used = mentionedDims(fn, regions, ctx);
   const hint = (name: string): number => module.dims.get(name)?.hint ?? 64;
   const arenas: ArenaInfo[] = [];
   for (let device = 0; device < devices; device++) {
@@ -114,14 +115,13 @@ export function linkEntry(
     name: fn.name,
     params: fn.params.map((p): ParamInfo => {
       const t = tensorType(p.type);
-      const contents = t.annotations['contents'];
-      return { name: p.name, dtype: t.dtype, shape: shape(t), contents: Array.isArray(contents) ? (contents as Expr[]).map(encodeDim) : null };
+      return { name: p.name, dtype: t.dtype, shape: shape(t), contents: contentsOf(t, used, ctx)?.map((e) => (e === null ? null : encodeDim(e))) ?? null };
     }),
     results: fn.results.map((r, i): ResultInfo => {
       const t = tensorType(r.type);
       return { name: fn.resultNames[i] ?? r.name, dtype: t.dtype, shape: shape(t) };
     }),
-    dims: boundDims(fn, module),
+    dims: boundDims(fn, module, used, ctx),
     values: registers.map((r): ValueInfo => {
       const t = tensorType(r.value.type);
       return { dtype: t.dtype, shape: shape(t), bytes: encodeDim(ctx.bytesOf(t)), device: r.device, storage: r.storage! };
@@ -131,8 +131,29 @@ export function linkEntry(
   };
 }
 
+/** Dims that shapes or regions of the entry mention. */
+function mentionedDims(fn: GraphFunction, regions: ReadonlyMap<string, LinkedRegion>, ctx: Context): ReadonlySet<string> {
+  const used = new Set<string>();
+  for (const region of regions.values()) region.dims.forEach((d) => used.add(d));
+  for (const value of [...fn.params, ...fn.results, ...fn.bindings.flatMap((b) => b.results)]) {
+    for (const d of tensorType(value.type).shape) ctx.exprs.variables(d).forEach((name) => used.add(name));
+  }
+  return used;
+}
+
+/**
+ * The dims that a parameter's elements bind, null for elements that decide nothing; null where none does: then the
+ * parameter is data like any other, with no limit on its values.
+ */
+function contentsOf(type: TensorType, used: ReadonlySet<string>, ctx: Context): readonly (Expr | null)[] | null {
+  const contents = type.annotations['contents'];
+  if (!Array.isArray(contents)) return null;
+  const kept = (contents as readonly Expr[]).map((e) => (ctx.exprs.variables(e).some((name) => used.has(name)) ? e : null));
+  return kept.some((e) => e !== null) ? kept : null;
+}
+
 /** How each dim gets its value from the arguments of a call. */
-function boundDims(fn: GraphFunction, module: IRModule): readonly DimInfo[] {
+function boundDims(fn: GraphFunction, module: IRModule, used: ReadonlySet<string>, ctx: Context): readonly DimInfo[] {
   const bindings = new Map<string, DimInfo['binding']>();
   fn.params.forEach((p, param) => {
     const t = tensorType(p.type);
@@ -141,10 +162,8 @@ function boundDims(fn: GraphFunction, module: IRModule): readonly DimInfo[] {
     });
   });
   fn.params.forEach((p, param) => {
-    const contents = tensorType(p.type).annotations['contents'];
-    if (!Array.isArray(contents)) return;
-    (contents as Expr[]).forEach((d, element) => {
-      if (d.op === 'var' && !bindings.has(d.value as string)) bindings.set(d.value as string, { kind: 'element', param, element });
+    contentsOf(tensorType(p.type), used, ctx)?.forEach((d, element) => {
+      if (d?.op === 'var' && !bindings.has(d.value as string)) bindings.set(d.value as string, { kind: 'element', param, element });
     });
   });
   return [...bindings].map(([name, binding]) => {

@@ -77,7 +77,7 @@ class RegionPlanner {
     const launches = this.#steps.map(({ binding, fn }): Launch => ({
       kernel: fn.name,
       args: [...binding.args.slice(0, fn.inputs.length), ...binding.results].map((v) => indexOf(v!)),
-      scalars: freeDims(fn).map((name) => ({ name, value: exprs.variable(name) })),
+      scalars: freeDims(fn).map((name) => ({ name, value: binding.scalars[fn.scalars.indexOf(name)] ?? exprs.variable(name) })),
       locs: strings(binding.attrs['locs']),
       ops: strings(binding.attrs['ops']),
       flops: flopsOf(fn, exprs),

@@ -1,4 +1,4 @@
-import { TenonError, type Attrs, type AttrValue, type Binding, type Context, type ConstantDecl, type Expr, type GraphFunction, type HostTensor, type IRModule, type Pass, type PassContext, type Phase, type Value } from '@tenon/plugin';
+import { diagnosticOf, type Attrs, type AttrValue, type Binding, type Context, type ConstantDecl, type Expr, type GraphFunction, type HostTensor, type IRModule, type Pass, type PassContext, type Phase, type Value } from '@tenon/plugin';
 import { ModuleUnderConstruction, resolveArgs, takenNames, GraphFragment } from '@tenon/core';
 import { bytesOf, fromBytes } from '@tenon/interp';
 import { Contents, graphFunctions, isPure } from '../graph.ts';
@@ -120,7 +120,7 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
     results = ctx.evaluate(binding.callee, args, binding.attrs);
   } catch (error) {
     // An element type that reference evaluation does not know: the operator stays as it is.
-    if (error instanceof TenonError && error.diagnostic.code === 'interp/dtype') return null;
+    if (diagnosticOf(error)?.code === 'interp/dtype') return null;
     throw error;
   }
   if (results === null) return null;

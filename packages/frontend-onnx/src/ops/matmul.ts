@@ -67,6 +67,7 @@ function fusedMatMul(c: Conversion): readonly Value[] {
 export const converters: ConverterTable = {
   MatMul: { since: 1, convert: (c) => [c.b.call('nn.matmul', [c.input(0), c.input(1)])] },
   Gemm: { since: 7, convert: gemm },
+  Det: { since: 11, convert: (c) => [c.b.call('nn.det', [c.input(0)])] },
   MatMulInteger: { since: 10, convert: matMulInteger },
   'com.microsoft::FusedMatMul': { since: 1, convert: fusedMatMul },
 };

@@ -4,6 +4,7 @@ import { col2im } from './col2im.ts';
 import { convTranspose } from './conv-transpose.ts';
 import { conv } from './conv.ts';
 import { deformConv } from './deform-conv.ts';
+import { det } from './det.ts';
 import { affineGrid, gridSample } from './grid-sample.ts';
 import { localResponseNorm } from './lrn.ts';
 import { matmul } from './matmul.ts';
@@ -13,5 +14,5 @@ import { resize } from './resize.ts';
 /** Linear algebra, convolution, pooling, resampling. */
 export const operators: readonly Operator[] = [
   matmul, conv, convTranspose, deformConv, col2im, maxPool, maxPoolWithIndices, avgPool, lpPool, localResponseNorm, resize,
-  gridSample, affineGrid,
+  gridSample, affineGrid, det,
 ];

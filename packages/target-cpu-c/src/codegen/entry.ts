@@ -1,4 +1,4 @@
-import type { Expr, ExprBuilder, KernelInfo, RegionPlan } from '@tenon/plugin';
+import type { Expr, ExprBuilder, KernelInfo, RegionPlan, Scope } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { Emitter } from './emitter.ts';
 import { emit } from './expressions.ts';
@@ -33,13 +33,13 @@ export const identifier = (name: string): string => `tenon_${name.replace(/[^A-Z
  * caller's dims, followed by room for those that the region computes; `profile`, if not null, receives begin and end of
  * every launch in nanoseconds. It returns 0, or 1 where memory ran out.
  */
-export function generateEntry(plan: RegionPlan, kernels: readonly { readonly kernel: Kernel; readonly symbols: readonly string[] }[], exprs: ExprBuilder, support: Support): Entry {
+export function generateEntry(plan: RegionPlan, kernels: readonly { readonly kernel: Kernel; readonly symbols: readonly string[] }[], exprs: ExprBuilder, support: Support, facts: Scope): Entry {
   const symbol = identifier(plan.entry);
   const em = new Emitter({ exprs, vectorBytes: 16, kernel: plan.entry, support });
   const toC = new Map<string, Expr>();
   plan.dims.forEach((name, k) => {
     toC.set(name, exprs.variable(`d${k}`));
-    em.facts.set(`d${k}`, { min: 0, max: null });
+    em.facts.set(`d${k}`, facts.get(name) ?? { min: null, max: null });
     em.push(`const i64 d${k} = d[${k}];`);
   });
   const known = new Set(plan.dims);

@@ -1,5 +1,5 @@
 import { visitStmts } from '@tenon/core';
-import type { Buffer, Expr, ExprBuilder, For, Stmt, TensorFunction } from '@tenon/plugin';
+import type { Buffer, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction } from '@tenon/plugin';
 import { costOf } from './cost.ts';
 import { Emitter } from './emitter.ts';
 import { indent } from './indent.ts';
@@ -34,6 +34,8 @@ export interface Kernel {
 export interface KernelOptions {
   readonly exprs: ExprBuilder;
   readonly vectorBytes: number;
+  /** What is known of dims. */
+  readonly facts: Scope;
 }
 
 /**
@@ -113,7 +115,8 @@ function writeFunction(
     const em = new Emitter({ exprs: options.exprs, vectorBytes: options.vectorBytes, kernel: fn.name, inMemory });
     scalars.forEach((name, k) => {
       em.bindings.set(name, em.exprs.variable(`n${k}`));
-      if (dims.has(name)) em.facts.set(`n${k}`, { min: 0, max: null });
+      // A scalar may be negative; a dim of a shape may not.
+      em.facts.set(`n${k}`, options.facts.get(name) ?? { min: dims.has(name) ? 0 : null, max: null });
       em.push(`const i64 n${k} = n[${k}];`);
     });
     [...fn.inputs, ...fn.outputs, ...temporaries].forEach((buffer, k) => {

@@ -219,7 +219,7 @@ describe('local buffers', () => {
 describe('what code generation refuses', () => {
   const refuse = (body: Stmt): unknown => {
     try {
-      generateKernel(s.fn('refused', [X], [Y], body), { exprs, vectorBytes: 32 });
+      generateKernel(s.fn('refused', [X], [Y], body), { exprs, vectorBytes: 32, facts: new Map() });
     } catch (error) {
       return (error as { diagnostic: { code: string } }).diagnostic.code;
     }

@@ -16,7 +16,7 @@ const maxRegisterCopies = 64;
 const maxStackBuffer = 8 << 10;
 const maxStackBytes = 24 << 10;
 /** Largest local buffer that is tried in registers, in vectors. */
-const maxRegisterVectors = 64;
+const maxRegisterVectors = 32;
 
 /** Writes the statements of one kernel function. */
 export class StatementWriter {
@@ -107,7 +107,7 @@ export class StatementWriter {
 
   #loop(extent: Expr, from: string, to: string, step: number, body: (i: Expr) => void): void {
     const { em } = this;
-    const name = em.fresh('i_');
+    const name = em.fresh('it');
     em.facts.set(name, { min: 0, max: em.exprs.sub(extent, 1), ...(step > 1 ? { multipleOf: step } : {}) });
     em.block(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step === 1 ? `${name}++` : `${name} += ${step}`})`, () => body(em.exprs.variable(name)));
   }
@@ -116,7 +116,7 @@ export class StatementWriter {
     const { em } = this;
     if (!canVectorize(s)) return this.#loop(extent, '0', this.#limit(extent), 1, (i) => this.#bound(s, i, null));
     const lanes = lanesOf(s.body, em.vectorBytes);
-    const name = em.fresh('i_');
+    const name = em.fresh('it');
     const last = em.exprs.sub(extent, 1);
     em.facts.set(name, { min: 0, max: last });
     const chunk = (base: Expr, width: number): void => {
