@@ -188,8 +188,9 @@ const generators: { readonly [op: string]: (d: Draw) => Case } = {
     const ellipsis = d.random() < 0.3 ? '...' : '';
     const used = [...new Set(terms.flat())].filter(() => d.random() < 0.6);
     const output = d.random() < 0.8 ? `->${ellipsis}${used.reverse().join('')}` : '';
+    // onnxruntime crashes where an ellipsis stands for no axis at all.
     return {
-      inputs: terms.map((t) => d.tensor([...(ellipsis ? d.pick([[2], [1], []]) : []), ...t.map((letter) => size[letter]!)])),
+      inputs: terms.map((t) => d.tensor([...(ellipsis ? d.pick([[2], [1]]) : []), ...t.map((letter) => size[letter]!)])),
       attrs: { equation: s(terms.map((t) => ellipsis + t.join('')).join(',') + output) },
       opset: 12,
     };
@@ -213,7 +214,7 @@ function build(op: string, c: Case): Uint8Array {
 /** null: onnxruntime does not support the case. */
 async function wanted(bytes: Uint8Array, c: Case): Promise<HostTensor[] | null> {
   try {
-    const session = await InferenceSession.create(bytes, { logSeverityLevel: 4 });
+    const session = await InferenceSession.create(bytes, { logSeverityLevel: 4, intraOpNumThreads: 1 });
     const feeds = c.inputs.flatMap((t, k) => (t ? [[`x${k}`, new Tensor('float32', t.data as Float32Array, t.shape)] as const] : []));
     const results = await session.run(Object.fromEntries(feeds));
     return (c.outputs ?? ['f32']).map((dtype, k) => ({ dtype, shape: [...results[`y${k}`]!.dims], data: results[`y${k}`]!.data as Float32Array }));

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { TenonError, type Config } from '@tenon/plugin';
 
 const dimBound = z.union([

@@ -1,10 +1,10 @@
 import type { AttrValue, InferCall, Operator } from '@tenon/plugin';
 import { axisOf, normalizeAxes } from '../common/axes.ts';
 import { tensorOf } from '../common/errors.ts';
-import { strides } from '../common/host-tensor.ts';
+import { allocate, forEachIndex, strides } from '../common/host-tensor.ts';
 import { arg, sample } from '../common/samples.ts';
 import { tensorType } from './attributes.ts';
-import { flatten, knownArgument, movedContents, rearrange } from './movement.ts';
+import { flatten, knownArgument, movedContents } from './movement.ts';
 
 /** The permutation that inference has accepted; null reverses. */
 export const permutationOf = (perm: AttrValue, rank: number): number[] =>
@@ -32,7 +32,20 @@ export const transpose: Operator = {
       const x = args[0]!;
       const perm = permutationOf(attrs['perm']!, x.shape.length);
       const steps = strides(x.shape);
-      return [rearrange(x, results[0]!.shape, (index) => index.reduce((at, i, axis) => at + i * steps[perm[axis]!]!, 0))];
+      // Weights of millions of elements are transposed while compiling: whole rows at a time.
+      const out = allocate(x.dtype, results[0]!.shape);
+      const from = x.data as Float64Array;
+      const to = out.data as Float64Array;
+      const row = results[0]!.shape.at(-1) ?? 1;
+      const step = perm.length === 0 ? 0 : steps[perm.at(-1)!]!;
+      let position = 0;
+      if (to.length === 0) return [out];
+      forEachIndex(results[0]!.shape.slice(0, -1), (index) => {
+        let at = 0;
+        for (let axis = 0; axis < index.length; axis++) at += index[axis]! * steps[perm[axis]!]!;
+        for (let i = 0; i < row; i++, at += step) to[position++] = from[at]!;
+      });
+      return [out];
     },
     define: ({ args, attrs, results }, b) => {
       const x = args[0]!;
