@@ -7,7 +7,7 @@ import {
 import { nearest, validateConfig } from '../config/config.ts';
 import { buffersForCall, ModuleUnderConstruction } from '../build/graph-builder.ts';
 import { FunctionBody } from '../build/tensor-builder.ts';
-import { createExprs, evaluateDim, type Exprs } from '../expr/index.ts';
+import { createExprs, type Exprs } from '../expr/index.ts';
 import { matchPattern } from '../pattern/match.ts';
 import { packInline } from './constants.ts';
 import { createHooks, type SessionHooks } from './hooks.ts';
@@ -263,5 +263,3 @@ export function concreteAttrs(attrs: Attrs, value: (e: Expr) => number): Attrs {
   };
   return visit(attrs as AttrValue) as Attrs;
 }
-
-export { evaluateDim };

@@ -25,8 +25,3 @@ export function size(c: Conversion, i: number, what: string): Expr {
   const all = sizes(c, i, what);
   return all.length === 1 ? all[0]! : c.unsupported('onnx/invalid-shape', `${what} (input ${i}) must have one element, not ${all.length}`);
 }
-
-/** As {@link sizes}, but an input that is not given or not known as dims is null. */
-export function knownSizes(c: Conversion, i: number): readonly Expr[] | null {
-  return c.optional(i) && c.contents(i) ? sizes(c, i, '') : null;
-}

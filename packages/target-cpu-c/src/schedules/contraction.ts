@@ -137,7 +137,8 @@ function tileSize(plan: Plan, width: number, registers: number, rowExtent: numbe
   if (plan.row === null) return { rows: 1, columns };
   if (rowExtent === null) return { rows: Math.min(most, 8), columns };
   if (rowExtent <= most) return { rows: rowExtent, columns };
-  // Tiles of equal height, or nearly: the fewest tiles, evened out.
+  // Tiles of equal height where a fitting height divides the axis; else the fewest tiles, evened out.
+  for (let rows = most; 3 * rows >= 2 * most; rows--) if (rowExtent % rows === 0) return { rows, columns };
   const tiles = Math.ceil(rowExtent / most);
   return { rows: Math.ceil(rowExtent / tiles), columns };
 }
@@ -223,19 +224,23 @@ function emitTile(ctx: StageContext, plan: Plan, start: ReadonlyMap<Axis, Expr>,
     sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));
     return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.substitute(product, at)));
   }));
-  const write = (from: Buffer, r: Expr, c: Expr): Stmt => {
-    const last = epilogue ?? sum;
+  const last = epilogue ?? sum;
+  /** What the tile's element becomes in the result. */
+  const finished = (r: Expr, c: Expr): Expr =>
+    epilogue === null
+      ? exprs.load(acc, [r, c])
+      : replaceLoads(exprs, exprs.substitute(epilogue.form.store.value, values(epilogue, r, c)), sum.form.store.buffer, exprs.load(acc, [r, c]));
+  const write = (value: Expr, r: Expr, c: Expr): Stmt => {
     const at = values(last, r, c);
-    const value = epilogue === null ? exprs.load(from, [r, c]) : replaceLoads(exprs, exprs.substitute(epilogue.form.store.value, at), sum.form.store.buffer, exprs.load(from, [r, c]));
     return { kind: 'store', buffer: last.form.store.buffer, indices: last.form.store.indices.map((e) => exprs.substitute(e, at)), value };
   };
   const parts: Stmt[] = [over((r, c) => store(acc, [r, c], exprs.substitute(sum.form.init!.value, values(sum, r, c)))), accumulate];
-  if (plan.contiguous) return alloc(acc, seq([...parts, over((r, c) => write(acc, r, c))]));
-  // Scattered stores index the tile by loop variables, which registers cannot be: a copy in memory takes them.
-  const copy: Buffer = { name: ctx.names.fresh('tile'), dtype, shape, scope: 'local' };
+  if (plan.contiguous) return alloc(acc, seq([...parts, over((r, c) => write(finished(r, c), r, c))]));
+  // Scattered stores index the tile by loop variables, which registers cannot be: finished elements go through memory.
+  const copy: Buffer = { name: ctx.names.fresh('tile'), dtype: last.form.store.value.dtype, shape, scope: 'local' };
   return alloc(copy, seq([
-    alloc(acc, seq([...parts, over((r, c) => store(copy, [r, c], exprs.load(acc, [r, c])))])),
-    loop(ctx, shape[1]!, 'serial', (c) => loop(ctx, shape[0]!, 'serial', (r) => write(copy, r, c))),
+    alloc(acc, seq([...parts, over((r, c) => store(copy, [r, c], finished(r, c)))])),
+    loop(ctx, shape[1]!, 'serial', (c) => loop(ctx, shape[0]!, 'serial', (r) => write(exprs.load(copy, [r, c]), r, c))),
   ]));
 }
 
