@@ -54,13 +54,13 @@ function moduleOf(file: string): Module {
   return module;
 }
 
-/** Relative imports stay inside and exist; packages are declared. `tests`: test support of packages may be imported. */
-function checkSpecifiers(file: string, folder: string, declared: ReadonlySet<string>, tests = false): void {
+/** Relative imports stay inside and exist; packages are declared. `support`: test support of packages may be imported. */
+function checkSpecifiers(file: string, folder: string, declared: ReadonlySet<string>, support = false): void {
   for (const { specifier, line } of moduleOf(file).imports) {
     if (specifier.startsWith('.')) {
       const target = resolve(dirname(file), specifier);
-      const support = tests && /^packages[\\/][^\\/]+[\\/]test[\\/]/.test(relative(root, target));
-      if (relative(folder, target).startsWith('..') && !support) report(file, line, `'${specifier}' leaves the package: import it by name`);
+      const allowed = support && /^packages[\\/][^\\/]+[\\/]test[\\/]/.test(relative(root, target));
+      if (relative(folder, target).startsWith('..') && !allowed) report(file, line, `'${specifier}' leaves the package: import it by name`);
       else if (!/\.(ts|json)$/.test(specifier)) report(file, line, `'${specifier}' wants its extension .ts`);
       else if (!existsSync(target)) report(file, line, `'${specifier}' does not exist`);
     } else if (isBuiltin(specifier)) {
@@ -174,7 +174,7 @@ for (const folder of ['tests', 'examples/quickstart', 'scripts']) {
   const json: Partial<PackageJson> = existsSync(join(path, 'package.json')) ? readPackage(path) : {};
   for (const file of sourceFiles(path)) {
     files++;
-    checkSpecifiers(file, path, names(json.dependencies, json.devDependencies, rootJson.devDependencies), folder === 'tests');
+    checkSpecifiers(file, path, names(json.dependencies, json.devDependencies, rootJson.devDependencies), folder !== 'examples/quickstart');
   }
 }
 

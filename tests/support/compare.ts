@@ -62,9 +62,9 @@ export interface Agreement {
 
 /**
  * Compares an output relative to its largest element. Integers and booleans must be equal, NaN and infinities lie in the
- * same places, and where `want` is all zero `got` must be, too.
+ * same places, and where `want` is all zero `got` must be, too. `scale`: the error is relative to this where it is larger.
  */
-export function outputAgreement(got: HostTensor, want: HostTensor): Agreement {
+export function outputAgreement(got: HostTensor, want: HostTensor, scale = 0): Agreement {
   const problem = (text: string): Agreement => ({ error: Infinity, problem: text });
   const different = typeDifference(got, want);
   if (different !== null) return problem(different);
@@ -75,7 +75,7 @@ export function outputAgreement(got: HostTensor, want: HostTensor): Agreement {
     for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return problem(`element ${i} is ${a[i]}, not ${b[i]}`);
     return { error: 0, problem: null };
   }
-  let largest = 0;
+  let largest = scale;
   let deviation = 0;
   for (let i = 0; i < b.length; i++) {
     const x = a[i] as number;

@@ -7,6 +7,8 @@ export interface RandomGraphOptions {
   readonly calls: number;
   /** Whether shapes may have symbolic dims. */
   readonly symbolic: boolean;
+  /** Only operators in which a small error stays small. */
+  readonly continuous?: boolean;
 }
 
 type Step = (b: FunctionBuilder, pickValue: (dtype: string) => Value, random: () => number) => readonly Value[];
@@ -74,21 +76,25 @@ const steps: readonly Step[] = [
     return [b.call(pick(random, ['nn.softmax', 'nn.log_softmax', 'reduce.cumsum']), [x], { axis: axisOf(x, random) })];
   },
   (b, value) => [...b.op('nn.layer_norm', [value('f32')], { axis: -1 })].slice(0, 1),
-  (b, value) => [...b.op('index.topk', [value('f32')], { k: 1, axis: -1 })].slice(0, 1),
-  (b, value) => {
-    const x = value('f32');
-    return [b.call('math.where', [b.call('math.less', [x, value('f32')]), x, value('f32')])];
-  },
-  (b, value) => [b.call('math.cast', [b.call('math.cast', [value('f32')], { to: 'i32' })], { to: 'f32' })],
   (b, value, random) => {
     const x = value('f32');
     return [b.call('index.gather', [x, b.constant([0, 0, 0], 'i64', [3])], { axis: axisOf(x, random) })];
   },
 ];
 
+const jumps: readonly Step[] = [
+  (b, value) => [...b.op('index.topk', [value('f32')], { k: 1, axis: -1 })].slice(0, 1),
+  (b, value) => {
+    const x = value('f32');
+    return [b.call('math.where', [b.call('math.less', [x, value('f32')]), x, value('f32')])];
+  },
+  (b, value) => [b.call('math.cast', [b.call('math.cast', [value('f32')], { to: 'i32' })], { to: 'f32' })],
+];
+
 /** A module whose entry is a random graph of operators. The same seed gives the same graph. */
-export function randomGraph(session: Session, seed: number, { calls, symbolic }: RandomGraphOptions): IRModule {
+export function randomGraph(session: Session, seed: number, { calls, symbolic, continuous = false }: RandomGraphOptions): IRModule {
   const random = generator(seed);
+  const allowed = continuous ? steps : [...steps, ...jumps];
   const module = session.module();
   const names = ['n', 'm'].map((name) => module.dim({ name, min: 1, max: 64 }));
   const dim = (): ExprLike => (symbolic && random() < 0.5 ? pick(random, names) : integer(random, 1, 5));
@@ -110,7 +116,7 @@ export function randomGraph(session: Session, seed: number, { calls, symbolic }:
   };
   for (let made = 0, tries = 0; made < calls && tries < 20 * calls; tries++) {
     try {
-      const results = pick(random, steps)(b, pickValue, random);
+      const results = pick(random, allowed)(b, pickValue, random);
       const usable = results.filter((v) => rank(v) <= 4 && bound(v) <= 2 ** 22);
       values.push(...usable);
       made += usable.length;

@@ -27,12 +27,6 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
     interrupt.abort(new Error('interrupted'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  // The reader of a pipe may leave early, as `head` does.
-  const onPipe = (error: NodeJS.ErrnoException): void => {
-    if (error.code === 'EPIPE') process.exit(exitCodes.ok);
-    throw error;
-  };
-  process.stdout.on('error', onPipe);
   const warnings: Diagnostic[] = [];
   const ctx: CommandContext = {
     signal: interrupt.signal, env,
@@ -65,7 +59,6 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
     return exitCodeOf(diagnostic);
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    process.stdout.off('error', onPipe);
   }
 }
 

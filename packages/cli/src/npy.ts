@@ -56,7 +56,8 @@ export function readNpy(bytes: Uint8Array, name = 'the array'): HostTensor {
   if (!Number.isSafeInteger(count * element.bytes) || bytes.length - begin !== count * element.bytes) {
     throw malformed(`it has ${bytes.length - begin} bytes of data; ${element.dtype}[${header.shape.join(', ')}] takes ${count * element.bytes}`);
   }
-  const data = bytes.slice(begin);
+  // Not `slice`: that of Node's buffers shares memory.
+  const data = Uint8Array.from(bytes.subarray(begin));
   if (order === '>') swapBytes(data, element.bytes);
   const array = element.make(data.buffer);
   return { dtype: element.dtype, shape: header.shape, data: header.fortran ? transposed(array, header.shape, element) : array };

@@ -2,7 +2,7 @@ import {
   TenonError,
   type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type Pass, type Phase, type Placement, type RegionPlan,
 } from '@tenon/plugin';
-import { PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
+import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { fusePass } from './fuse/fuse.ts';
 import { generate } from './link/codegen.ts';
 import { link, type Linked } from './link/link.ts';
@@ -125,6 +125,7 @@ async function run(
   };
 
   let module = session.hooks.moduleImported.call(imported);
+  for (const dim of module.dims.values()) learnDim(session.exprs, dim);
   module = await manager.run('import', module, null);
   options.onPhase?.('import', null, module);
   module = await timed('canonicalize', null, () => canonicalize(module, manager));

@@ -173,7 +173,16 @@ export class Prepared {
 
   allocate(device: Device, bytes: number, purpose: MemoryUse['purpose']): DeviceBuffer {
     if (bytes < 0) throw new TenonError({ code: 'runtime/invalid-size', message: `a ${purpose} of '${this.entry.name}' would have ${bytes} bytes` });
-    const buffer = device.allocate(Math.max(64, bytes));
+    let buffer: DeviceBuffer;
+    try {
+      buffer = device.allocate(Math.max(64, bytes));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new TenonError({
+        code: 'runtime/out-of-memory', message: `there is no room for a ${purpose} of ${bytes} bytes on ${device.name}`,
+        hint: 'Run with smaller inputs, or on a machine with more memory.',
+      }, { cause: error });
+    }
     this.#owned.push({ buffer, device });
     this.memory.push({ device: device.name, purpose, bytes: buffer.bytes });
     return buffer;

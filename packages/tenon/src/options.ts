@@ -1,6 +1,6 @@
 import type { Attrs, ByteSource, Config, Diagnostic, Loader } from '@tenon/plugin';
 
-/** A model: a path or URL, the bytes of the file, or any source that is read by range. */
+/** A model: a path or URL, the bytes of the file, or any source that is read by range (and closed in the end). */
 export type ModelInput = string | URL | Uint8Array | ByteSource;
 
 /** What a long step is doing: `done` of `total` where they are known. */

@@ -42,6 +42,7 @@ export const inspect: Command = {
     const until = lastPhase(view, phase, pass);
     const config = pass === undefined ? build.config : { ...build.config, printAfter: [pass] };
     const inspection = await inspectModel(path, { ...build, config, ...(until === undefined ? {} : { until }) });
+    if (pass !== undefined && inspection.printed.length === 0) throw unknownPass(pass, inspection.passes.map((p) => p.pass));
     const options = { phase, pass, only: args.value('function'), full: args.flag('full') };
     switch (view) {
       case 'summary': return modelSummary(path, inspection);
@@ -67,6 +68,11 @@ function oneOf<T extends string>(option: string, text: string | undefined, allow
   if (found !== undefined) return found;
   const near = nearest(text, allowed);
   throw new TenonError({ code: 'usage/arguments', message: `--${option} is one of ${allowed.join(', ')}, not ${JSON.stringify(text)}`, hint: near === null ? null : `did you mean ${near}?` });
+}
+
+function unknownPass(name: string, passes: readonly string[]): TenonError {
+  const near = nearest(name, passes);
+  return new TenonError({ code: 'usage/arguments', message: `no pass ${name} ran`, hint: near === null ? `passes: ${[...new Set(passes)].join(', ')}` : `did you mean ${near}?` });
 }
 
 async function inspectArtifact(path: string, view: View): Promise<Report> {

@@ -37,7 +37,7 @@ export function createProgress(stream: Sink, env: { readonly [name: string]: str
   timer.unref();
   return {
     show(step, done = null, total = null) {
-      text = total === null ? (done === null ? step : `${step} ${done}`) : `${step} ${bar(done ?? 0, total)} ${done ?? 0}/${total}`;
+      text = total === null ? (done === null ? step : `${step} ${done}`) : `${step} ${done ?? 0}/${total} ${bar(done ?? 0, total)}`;
       if (now() - last >= everyMilliseconds || done === total) draw();
     },
     clear,

@@ -5,8 +5,10 @@ import { Contents, graphFunctions, isPure } from '../graph.ts';
 
 /** Results up to this many elements are kept inline in the module. */
 const inlineLimit = 64;
-/** Results that grow their arguments are folded up to this many bytes: folding must not blow a model up. */
-const growthLimit = 64 * 1024;
+/** Results larger than their arguments are folded up to this many bytes: folding must not blow a model up. */
+const growthLimit = 16 * 1024 * 1024;
+/** Results of operators without arguments, which cost nothing to compute again: up to this many bytes. */
+const makerLimit = 64 * 1024;
 /** Larger results are left to run time unless the configuration says otherwise: 1 GiB. */
 const foldLimit = 2 ** 30;
 
@@ -102,8 +104,8 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
     if (decl.view !== null) return null;
     argumentBytes += decl.data.kind === 'range' ? decl.data.bytes : decl.data.values.length * 8;
   }
-  if (resultBytes > limit || resultBytes > Math.max(growthLimit, 2 * argumentBytes)) return null;
-  if (binding.args.length === 0 && resultBytes > growthLimit) return null;
+  if (resultBytes > limit || (resultBytes > argumentBytes && resultBytes > growthLimit)) return null;
+  if (binding.args.length === 0 && resultBytes > makerLimit) return null;
 
   const snapshot = module.finish();
   const args: (HostTensor | null)[] = [];

@@ -3,8 +3,15 @@ import type {
   IRModule, Location, ModuleBuilder, SourceDecl, TensorType, Type, Value, ByteSource,
 } from '@tenon/plugin';
 
+import type { Exprs } from '../expr/index.ts';
+
 /** Names that tensor functions use for loops, iteration variables and lets. */
 const reserved = /^[a-z]_\d+$/;
+
+/** Lets the session's expressions use what a module declares of a dim. */
+export function learnDim(exprs: ExprBuilder, dim: DimDecl): void {
+  (exprs as Exprs).facts.set(dim.name, { min: dim.min, max: dim.max, multipleOf: dim.multipleOf });
+}
 
 export class ModuleUnderConstruction implements ModuleBuilder {
   readonly ctx: Context;
@@ -22,14 +29,15 @@ export class ModuleUnderConstruction implements ModuleBuilder {
     this.sources = new Map(from?.sources);
     this.constants = new Map(from?.constants);
     this.functions = new Map(from?.functions);
+    for (const dim of this.dims.values()) learnDim(ctx.exprs, dim);
   }
 
   dim(decl: { readonly name: string } & Partial<DimDecl>): Dim {
     const name = reserved.test(decl.name) ? `${decl.name}_dim` : decl.name;
     const before = this.dims.get(name);
-    this.dims.set(name, {
-      min: 0, max: null, multipleOf: 1, binding: 'call', hint: null, ...before, ...decl, name,
-    });
+    const full = { min: 0, max: null, multipleOf: 1, binding: 'call' as const, hint: null, ...before, ...decl, name };
+    this.dims.set(name, full);
+    learnDim(this.ctx.exprs, full);
     return this.ctx.exprs.variable(name);
   }
 

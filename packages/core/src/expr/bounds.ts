@@ -23,7 +23,7 @@ export function boundsOf(exprs: Exprs, a: Expr, scope: Scope): Bounds {
         return Number.isSafeInteger(value) ? { min: value, max: value } : unbounded;
       }
       case 'var': {
-        const facts = scope.get(e.value as string);
+        const facts = factsOf(exprs, scope, e.value as string);
         if (facts === undefined) return e.dtype === 'bool' ? { min: 0, max: 1 } : unbounded;
         return { min: limit(facts.min, 'min', visit), max: limit(facts.max, 'max', visit) };
       }
@@ -112,6 +112,11 @@ export function boundsOf(exprs: Exprs, a: Expr, scope: Scope): Bounds {
   return visit(a);
 }
 
+/** What is known of a variable: in the scope of the question, else for the whole session. */
+export function factsOf(exprs: Exprs, scope: Scope, name: string): VarFacts | undefined {
+  return scope.get(name) ?? exprs.facts.get(name);
+}
+
 function limit(value: VarFacts['min'], side: 'min' | 'max', visit: (e: Expr) => Bounds): number | null {
   return value === null || typeof value === 'number' ? value : visit(value)[side];
 }
@@ -144,7 +149,7 @@ export function divisorOf(exprs: Exprs, a: Expr, scope: Scope): number {
         return Number.isSafeInteger(value) ? Math.abs(value) : 1;
       }
       case 'var':
-        return scope.get(e.value as string)?.multipleOf ?? 1;
+        return factsOf(exprs, scope, e.value as string)?.multipleOf ?? 1;
       case 'add': case 'sub': case 'mul': {
         if (e.dtype !== 'i64') return 1;
         const p = exprs.polynomial(e);

@@ -3,8 +3,6 @@ import type { Exprs } from './exprs.ts';
 import { floordivInts, gcd, modInts, type Int } from './integers.ts';
 import { addPolynomials, divideFactors, type Polynomial, type Term } from './polynomial.ts';
 
-const noScope: Scope = new Map();
-
 /**
  * Splits `p = q · divisor + r`, moving every term that the divisor divides for sure into q. The divisor must be a
  * single monomial `c · Π factors` with c > 0; null otherwise.
@@ -71,12 +69,12 @@ function reduce(x: Polynomial, y: Polynomial): { x: Polynomial; y: Polynomial } 
   return { x: scaled(x), y: scaled(y) };
 }
 
-/** floordiv(x, y) with everything exact taken out; with a scope, quotients known to be constant are folded. */
-export function floordivPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noScope): Expr {
+/** floordiv(x, y) with everything exact taken out; with a scope (not null), what is known of variables is used too. */
+export function floordivPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope | null): Expr {
   const divisor = exprs.polynomial(y);
   const parts = split(exprs.polynomial(x), divisor);
   if (parts === null) {
-    if (x === y && exprs.bounds(y, scope).min! >= 1) return exprs.one;
+    if (scope !== null && x === y && (exprs.bounds(y, scope).min ?? 0) >= 1) return exprs.one;
     return exprs.make('floordiv', 'i64', [x, y], null);
   }
   const quotient = exprs.fromPolynomial(parts.quotient);
@@ -87,7 +85,7 @@ export function floordivPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope 
   return exprs.add(quotient, floordivRest(exprs, rest, by, scope));
 }
 
-function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope): Expr {
+function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope | null): Expr {
   const byValue = exprs.valueOf(by);
   if (byValue === 1) return rest;
   if (rest === exprs.zero) return rest;
@@ -103,8 +101,12 @@ function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope): Expr {
     const modulus = exprs.valueOf(rest.args[1]!);
     if (modulus !== null && modulus > 0 && modulus <= byValue) return exprs.zero;
   }
-  if (scope.size > 0) {
+  if (scope !== null) {
     if (byValue !== null && byValue > 0) {
+      const { exact, other } = divisibleTerms(exprs, rest, byValue, scope);
+      if (exact !== null && other !== exprs.zero) {
+        return exprs.add(exprs.make('floordiv', 'i64', [exact, by], null), floordivPolynomial(exprs, other, by, scope));
+      }
       const { min, max } = exprs.bounds(rest, scope);
       if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) return exprs.int(Math.floor(min / byValue));
     } else if (exprs.prove(exprs.ge(rest, 0), scope) === 'yes' && exprs.prove(exprs.lt(rest, by), scope) === 'yes') return exprs.zero;
@@ -112,8 +114,8 @@ function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope): Expr {
   return exprs.make('floordiv', 'i64', [rest, by], null);
 }
 
-/** x mod y without the multiples of y; with a scope, x itself where 0 ≤ x < y. */
-export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noScope): Expr {
+/** x mod y without the multiples of y; with a scope (not null), x itself where 0 ≤ x < y. */
+export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope | null): Expr {
   const divisor = exprs.polynomial(y);
   const parts = split(exprs.polynomial(x), divisor);
   if (parts === null) return exprs.make('mod', 'i64', [x, y], null);
@@ -141,8 +143,10 @@ export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noS
       return exprs.add(exprs.mul(inner, g), exprs.int(modInts(parts.rest.constant, g)));
     }
   }
-  if (scope.size > 0) {
+  if (scope !== null) {
     if (byValue !== null && byValue > 0) {
+      const { exact, other } = divisibleTerms(exprs, rest, byValue, scope);
+      if (exact !== null) return modPolynomial(exprs, other, y, scope);
       const { min, max } = exprs.bounds(rest, scope);
       if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) {
         return exprs.sub(rest, Math.floor(min / byValue) * byValue);
@@ -156,4 +160,17 @@ export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope = noS
 export function divideExact(exprs: Exprs, a: Expr, b: Expr): Expr | null {
   const parts = split(exprs.polynomial(a), exprs.polynomial(b));
   return parts !== null && isZero(parts.rest) ? exprs.fromPolynomial(addPolynomials(parts.quotient, { terms: [], constant: 0 })) : null;
+}
+
+/** The terms of a sum that facts about variables make multiples of an integer (null for none), and the rest. */
+function divisibleTerms(exprs: Exprs, e: Expr, by: number, scope: Scope): { exact: Expr | null; other: Expr } {
+  const p = exprs.polynomial(e);
+  const exact: Term[] = [];
+  const other: Term[] = [];
+  for (const term of p.terms) {
+    const divisor = exprs.divisor(exprs.fromPolynomial({ terms: [term], constant: 0 }), scope);
+    (divisor % by === 0 ? exact : other).push(term);
+  }
+  if (exact.length === 0) return { exact: null, other: e };
+  return { exact: exprs.fromPolynomial({ terms: exact, constant: 0 }), other: exprs.fromPolynomial({ terms: other, constant: p.constant }) };
 }

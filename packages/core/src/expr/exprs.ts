@@ -1,4 +1,4 @@
-import type { Bounds, Expr, ExprBuilder, ExprLike, ExprOp, Intrinsic, Proof, Scope } from '@tenon/plugin';
+import type { Bounds, Expr, ExprBuilder, ExprLike, ExprOp, Intrinsic, Proof, Scope, VarFacts } from '@tenon/plugin';
 import { boundsOf, divisorOf } from './bounds.ts';
 import { divideExact, floordivPolynomial, modPolynomial } from './division.ts';
 import { floordivInts, modInts, truncdivInts, truncmodInts, wrapInt, type Int } from './integers.ts';
@@ -19,6 +19,11 @@ const noScope: Scope = new Map();
 export class Exprs implements ExprBuilder {
   readonly #nodes = new Interner();
   readonly #polynomials = new Map<number, Polynomial>();
+  /**
+   * What the session knows of its dims, for every question asked of it. A scope given with a question goes before it.
+   * Expressions are built without it, so that what was built stays valid where facts change.
+   */
+  readonly facts = new Map<string, VarFacts>();
   readonly zero = this.#nodes.make('const', 'i64', [], 0);
   readonly one = this.#nodes.make('const', 'i64', [], 1);
   readonly true = this.#nodes.make('const', 'bool', [], 1);
@@ -201,7 +206,7 @@ export class Exprs implements ExprBuilder {
     const y = this.#operand(b, a);
     if (x.dtype !== 'i64' || y.dtype !== 'i64') return this.#binary('floordiv', x, y);
     if (x.op === 'const' && y.op === 'const') return this.int(floordivInts(x.value as Int, y.value as Int));
-    return floordivPolynomial(this, x, y);
+    return floordivPolynomial(this, x, y, null);
   }
 
   ceildiv(a: ExprLike, b: ExprLike): Expr {
@@ -213,7 +218,7 @@ export class Exprs implements ExprBuilder {
     const y = this.#operand(b, a);
     if (x.dtype !== 'i64' || y.dtype !== 'i64') return this.#binary('mod', x, y);
     if (x.op === 'const' && y.op === 'const') return this.int(modInts(x.value as Int, y.value as Int));
-    return modPolynomial(this, x, y);
+    return modPolynomial(this, x, y, null);
   }
 
   truncdiv(a: ExprLike, b: ExprLike): Expr {
@@ -406,7 +411,7 @@ export class Exprs implements ExprBuilder {
     // One rewrite may enable another; the limit only guards against a cycle.
     for (let round = 0; round < 8; round++) {
       let next = this.transform(current, (e) => this.rebuild(e, e.args));
-      if (scope.size > 0) next = this.transform(next, (e) => this.#simplifyInScope(e, scope));
+      if (scope.size > 0 || this.facts.size > 0) next = this.transform(next, (e) => this.#simplifyInScope(e, scope));
       if (next === current) break;
       current = next;
     }

@@ -1,21 +1,52 @@
 import type { Expr, Proof, Scope } from '@tenon/plugin';
+import { visitExprs } from '../ir/visit.ts';
+import { factsOf } from './bounds.ts';
 import type { Exprs } from './exprs.ts';
 
 /** Decides a condition for all values that the scope allows. */
 export function proveCondition(exprs: Exprs, condition: Expr, scope: Scope): Proof {
+  const plain = prove(exprs, condition, scope);
+  if (plain !== 'unknown') return plain;
+  const scaled = scaleMultiples(exprs, condition, scope);
+  return scaled === null ? plain : prove(exprs, scaled.condition, scaled.scope);
+}
+
+/**
+ * The condition with every variable that is a multiple of m written as m times another one, so that divisions by its
+ * divisors come out exactly; null where no such variable is divided.
+ */
+function scaleMultiples(exprs: Exprs, condition: Expr, scope: Scope): { condition: Expr; scope: Scope } | null {
+  let divides = false;
+  visitExprs(condition, (e) => void (divides ||= e.op === 'floordiv' || e.op === 'mod'));
+  if (!divides) return null;
+  const values = new Map<string, Expr>();
+  const facts = new Map(scope);
+  for (const name of exprs.variables(condition)) {
+    const known = factsOf(exprs, scope, name);
+    const m = known?.multipleOf ?? 1;
+    if (m <= 1) continue;
+    const part = `${name}/${m}`;
+    values.set(name, exprs.mul(exprs.variable(part), m));
+    const bounds = exprs.bounds(exprs.variable(name), scope);
+    facts.set(part, { min: bounds.min === null ? null : Math.ceil(bounds.min / m), max: bounds.max === null ? null : Math.floor(bounds.max / m) });
+  }
+  return values.size === 0 ? null : { condition: exprs.substitute(condition, values), scope: facts };
+}
+
+function prove(exprs: Exprs, condition: Expr, scope: Scope): Proof {
   switch (condition.op) {
     case 'const':
       return condition.value === 0 ? 'no' : 'yes';
     case 'not':
-      return opposite(proveCondition(exprs, condition.args[0]!, scope));
+      return opposite(prove(exprs, condition.args[0]!, scope));
     case 'and': {
-      const a = proveCondition(exprs, condition.args[0]!, scope);
-      const b = proveCondition(exprs, condition.args[1]!, scope);
+      const a = prove(exprs, condition.args[0]!, scope);
+      const b = prove(exprs, condition.args[1]!, scope);
       return a === 'no' || b === 'no' ? 'no' : a === 'yes' && b === 'yes' ? 'yes' : 'unknown';
     }
     case 'or': {
-      const a = proveCondition(exprs, condition.args[0]!, scope);
-      const b = proveCondition(exprs, condition.args[1]!, scope);
+      const a = prove(exprs, condition.args[0]!, scope);
+      const b = prove(exprs, condition.args[1]!, scope);
       return a === 'yes' || b === 'yes' ? 'yes' : a === 'no' && b === 'no' ? 'no' : 'unknown';
     }
     case 'eq': case 'ne': case 'lt': case 'le': {

@@ -1,3 +1,3 @@
 export * from './visit.ts';
-export { GraphFragment, ModuleUnderConstruction, contentsOfConstantOrParam } from '../build/graph-builder.ts';
+export { GraphFragment, learnDim, ModuleUnderConstruction, contentsOfConstantOrParam } from '../build/graph-builder.ts';
 export { FunctionBody } from '../build/tensor-builder.ts';

@@ -20,6 +20,9 @@ export interface SessionOptions {
   readonly onProgress?: (step: string, done: number | null, total: number | null) => void;
 }
 
+/** Results with more elements than this are not evaluated while compiling. */
+const evaluationLimit = 2 ** 31;
+
 /** A target of the session with its options and what it is on this machine. */
 export type ResolvedTarget = TargetContext['target'];
 
@@ -157,7 +160,10 @@ export class Session implements Context {
     });
     const results = inferred.map((type) => {
       if (type.kind !== 'tensor') this.fail({ code: 'op/not-a-tensor', message: `${op}: only tensors can be evaluated`, op });
-      return { dtype: type.dtype, shape: type.shape.map((d) => this.#number(op, d)) };
+      const shape = type.shape.map((d) => this.#number(op, d));
+      const elements = shape.reduce((a, b) => a * b, 1);
+      if (elements > evaluationLimit) this.fail({ code: 'op/too-large', message: `${op}: a result of ${elements} elements is too large to evaluate`, op });
+      return { dtype: type.dtype, shape };
     });
     return reference({ op, args, attrs: concreteAttrs(full, (e) => this.#number(op, e)), results });
   }

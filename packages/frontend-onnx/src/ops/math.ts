@@ -1,3 +1,4 @@
+import { settleBroadcast } from './broadcast.ts';
 import type { Attrs, Value } from '@tenon/plugin';
 import { dtypeOf, scalarConstant, type Conversion, type Converter, type ConverterEntry, type ConverterTable } from '../convert.ts';
 
@@ -97,7 +98,14 @@ const binarizer: Converter = (c) => {
 const unary = (names: { readonly [onnx: string]: string }, since = 7): ConverterTable =>
   Object.fromEntries(Object.entries(names).map(([onnx, op]) => [onnx, direct(op, 1, since)]));
 const binary = (names: { readonly [onnx: string]: string }, since = 7): ConverterTable =>
-  Object.fromEntries(Object.entries(names).map(([onnx, op]) => [onnx, direct(op, 2, since)]));
+  Object.fromEntries(Object.entries(names).map(([onnx, op]) => [onnx, broadcasting(direct(op, 2, since))]));
+const broadcasting = ({ since, convert }: ConverterTable[string]): ConverterTable[string] => ({
+  since,
+  convert: (c) => {
+    settleBroadcast(c, c.inputs.filter((v) => v !== null));
+    return convert(c);
+  },
+});
 
 export const converters: ConverterTable = {
   ...unary({
@@ -121,7 +129,7 @@ export const converters: ConverterTable = {
   ...binary({ BitwiseAnd: 'math.bitand', BitwiseOr: 'math.bitor', BitwiseXor: 'math.bitxor' }, 18),
   BitShift: entry(11, bitShift),
   Mod: entry(10, mod),
-  Where: direct('math.where', 3, 9),
+  Where: broadcasting(direct('math.where', 3, 9)),
 
   Sum: entry(6, folded('math.add')),
   Max: entry(6, folded('math.max')),

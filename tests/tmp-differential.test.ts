@@ -1,0 +1,131 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { GraphFunction, HostTensor, IRModule } from '@tenon/plugin';
+import { compileModule } from '@tenon/compiler';
+import type { Session } from '@tenon/core';
+import { evaluateGraph } from '@tenon/interp';
+import { outputAgreement } from './support/compare.ts';
+import { cpuConfig, host, load } from './support/engines.ts';
+import { mergeModules } from './support/merge.ts';
+import { generator, integer, randomTensor } from './support/random.ts';
+import { dimValues, randomGraph } from './support/random-graph.ts';
+import { materialize, sampleModule, samplesOf, type Sampled } from './support/samples.ts';
+
+/** A module that is one part of an artifact, with its arguments and what the reference evaluation makes of them. */
+interface Part {
+  readonly name: string;
+  readonly module: IRModule;
+  readonly inputs: readonly HostTensor[];
+  readonly tolerance: number;
+  /** Errors are taken relative to the largest value on the way to the results, not to the results alone: sums cancel. */
+  readonly cancels?: boolean;
+}
+
+interface Reference {
+  readonly results: readonly HostTensor[];
+  /** The largest finite magnitude of any value. */
+  readonly scale: number;
+}
+
+async function reference(session: Session, { module, inputs }: Part): Promise<Reference> {
+  const main = module.functions.get('main') as GraphFunction;
+  const inner = main.bindings.flatMap((b) => b.results);
+  const all = await evaluateGraph(module, { ...main, results: [...main.results, ...inner], resultNames: [] }, inputs, session);
+  let scale = 0;
+  for (const { data } of all) for (const v of data as Float32Array) if (Number.isFinite(Number(v))) scale = Math.max(scale, Math.abs(Number(v)));
+  return { results: all.slice(0, main.results.length), scale };
+}
+
+/** Compiles all parts into one artifact for the C target, runs it once, and lists what differs from the reference. */
+async function differences(make: (session: Session) => readonly Part[]): Promise<{ problems: string[]; results: number }> {
+  let parts: readonly Part[] = [];
+  const wanted: Reference[] = [];
+  const compilation = await compileModule(async (session) => {
+    parts = make(session);
+    for (const part of parts) wanted.push(await reference(session, part));
+    return mergeModules(parts.map((p) => p.module), session);
+  }, { config: cpuConfig, host });
+  const runnable = await load(compilation);
+  try {
+    const got = await runnable.run(parts.flatMap((p) => p.inputs));
+    const problems: string[] = [];
+    let at = 0;
+    parts.forEach((part, i) => {
+      const { results, scale } = wanted[i]!;
+      results.forEach((want, r) => {
+        const { error, problem } = outputAgreement(got[at++]!, want, part.cancels ? scale : 0);
+        if (problem !== null || error > part.tolerance) problems.push(`${part.name}, result ${r}: ${problem ?? `the error is ${error.toExponential(2)}`}`);
+      });
+    });
+    return { problems, results: at };
+  } finally {
+    runnable.dispose();
+  }
+}
+
+const describeSample = ({ op, sample }: Sampled): string =>
+  `${op}(${sample.args.map((a) => (a === null ? '_' : `${a.dtype}[${a.shape.join()}]`)).join(', ')}) ${JSON.stringify(sample.attrs ?? {}, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`;
+
+/** Samples of every operator, in an order that depends on the seed only. `TENON_SAMPLES=all` takes all. */
+const perOperator = process.env['TENON_SAMPLES'] === 'all' ? Infinity : Number(process.env['TENON_SAMPLES'] ?? 2);
+const batch = 48;
+
+describe('operators on the C target', () => {
+  const chosen: Sampled[] = [];
+  beforeAll(async () => {
+    await compileModule((session) => {
+      const dtypes = new Set(session.registry.targets.get('cpu-c')!.dtypes);
+      const random = generator(20);
+      const byOp = new Map<string, Sampled[]>();
+      for (const s of samplesOf(session)) {
+        if (s.sample.args.some((a) => a?.shape.includes(0))) continue;
+        try { const t = s.sample.args.map((a) => a && materialize(a, random)); const r = session.evaluate(s.op, t, s.sample.attrs ?? {}); if (r?.some((x) => x.shape.includes(0))) continue; } catch { /* decomposed */ }
+        if (s.sample.args.every((a) => a === null || dtypes.has(a.dtype)) && dtypes.has(String(s.sample.attrs?.['to'] ?? s.sample.attrs?.['dtype'] ?? 'f32'))) {
+          byOp.set(s.op, [...(byOp.get(s.op) ?? []), s]);
+        }
+      }
+      for (const samples of byOp.values()) {
+        for (let n = 0; n < perOperator && samples.length > 0; n++) chosen.push(...samples.splice(integer(random, 0, samples.length - 1), 1));
+      }
+      const empty = session.module();
+      empty.graph('main', []).finish([]);
+      return empty.finish();
+    }, { config: cpuConfig, host });
+  });
+
+  it('compute what their reference evaluation does', async () => {
+    const problems: string[] = [];
+    let results = 0;
+    for (let at = 0; at < chosen.length; at += batch) {
+      const part = (sampled: Sampled, session: Session, i: number): Part => {
+        const { module, inputs } = sampleModule(session, sampled, generator(at + i));
+        return { name: describeSample(sampled), module, inputs, tolerance: sampled.sample.tolerance ?? 1e-5 };
+      };
+      const found = await differences((session) => chosen.slice(at, at + batch).map((s, i) => part(s, session, i)));
+      problems.push(...found.problems);
+      results += found.results;
+    }
+    expect(problems.join('\n')).toBe('');
+    expect(results).toBeGreaterThan(200);
+  }, 900_000);
+});
+
+describe('random graphs on the C target', () => {
+  it.each([true, false])('compute what the reference evaluation does (symbolic dims: %s)', async (symbolic) => {
+    for (const dims of symbolic ? dimValues.slice(0, 3) : dimValues.slice(0, 1)) {
+      const { problems, results } = await differences((session) => Array.from({ length: 24 }, (_, i): Part => {
+        const seed = 1000 * Number(symbolic) + i;
+        const module = randomGraph(session, seed, { calls: 4 + (i % 12), symbolic, continuous: true });
+        const main = module.functions.get('main') as GraphFunction;
+        const random = generator(seed);
+        const inputs = main.params.map((p) => {
+          if (p.type.kind !== 'tensor') throw new Error('only tensors');
+          const shape = p.type.shape.map((d) => session.exprs.valueOf(session.exprs.substitute(d, new Map([...dims].map(([k, v]) => [k, session.exprs.int(v)]))))!);
+          return randomTensor(random, 'f32', shape, [-1, 1]);
+        });
+        return { name: `graph of seed ${seed} at ${[...dims].join(' ')}`, module, inputs, tolerance: 1e-4, cancels: true };
+      }));
+      expect(problems.join('\n')).toBe('');
+      expect(results).toBeGreaterThan(24);
+    }
+  }, 300_000);
+});
