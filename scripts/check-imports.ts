@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { readModule, type Module } from './modules.ts';
 import { packageName, packages, readPackage, root, sourceFiles, type Package, type PackageJson } from './workspace.ts';
 
@@ -63,6 +63,8 @@ function checkSpecifiers(file: string, folder: string, declared: ReadonlySet<str
       if (relative(folder, target).startsWith('..') && !allowed) report(file, line, `'${specifier}' leaves the package: import it by name`);
       else if (!/\.(ts|json)$/.test(specifier)) report(file, line, `'${specifier}' wants its extension .ts`);
       else if (!existsSync(target)) report(file, line, `'${specifier}' does not exist`);
+    } else if (isAbsolute(specifier)) {
+      report(file, line, `'${specifier}' exists on one machine only`);
     } else if (isBuiltin(specifier)) {
       if (!specifier.startsWith('node:')) report(file, line, `write 'node:${specifier}'`);
     } else if (!declared.has(packageName(specifier))) {

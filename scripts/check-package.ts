@@ -86,8 +86,8 @@ try {
   process.stdout.write(await run(folder, process.execPath, ['main.ts']));
 
   const version = (await run(folder, join(folder, 'node_modules/.bin/tenon'), ['--version'])).trim();
-  const expected = readPackage(join(root, 'packages/tenon')).version;
-  if (!version.includes(expected)) throw new Error(`tenon --version says ${JSON.stringify(version)}, not ${expected}`);
+  const expected = readPackage(join(root, 'packages/compiler')).version;
+  if (!version.includes(expected)) throw new Error(`tenon --version says ${JSON.stringify(version)}; the compiler's version is ${expected}`);
   await run(folder, join(folder, 'node_modules/.bin/tenon'), ['compile', 'dense.onnx', '-o', 'dense.tenon']);
   await run(folder, join(folder, 'node_modules/.bin/tenon'), ['verify', 'dense.tenon']);
   console.log(`the command tenon ${expected} works`);

@@ -92,7 +92,7 @@ export interface DimBounds {
 
 /** `n=8`, `n=1..512`, `n=1..`, `n=..512`, `n=8..512%8`. */
 export function parseDims(given: readonly string[]): { [name: string]: number | DimBounds } {
-  const dims: { [name: string]: number | DimBounds } = {};
+  const dims: [string, number | DimBounds][] = [];
   for (const text of given) {
     const match = /^([^=]+)=(?:(\d+)|(\d+)?\.\.(\d+)?)?(?:%(\d+))?$/.exec(text);
     const [, name, fixed, min, max, multipleOf] = match ?? [];
@@ -101,10 +101,11 @@ export function parseDims(given: readonly string[]): { [name: string]: number | 
       throw new TenonError({ code: 'usage/dim', message: `--dim ${text} is not understood`, hint: 'write NAME=8, NAME=1..512, NAME=1.. or NAME=8..512%8 (a multiple of 8)' });
     }
     if (min !== undefined && max !== undefined && Number(min) > Number(max)) throw new TenonError({ code: 'usage/dim', message: `--dim ${text}: ${min} is more than ${max}` });
-    dims[name] = fixed !== undefined ? Number(fixed) : {
+    dims.push([name, fixed !== undefined ? Number(fixed) : {
       ...(min === undefined ? {} : { min: Number(min) }), ...(max === undefined ? {} : { max: Number(max) }),
       ...(multipleOf === undefined ? {} : { multipleOf: Number(multipleOf) }),
-    };
+    }]);
   }
-  return dims;
+  // Which also takes a dim called `__proto__`.
+  return Object.fromEntries(dims);
 }

@@ -47,7 +47,8 @@ export async function readInputs(model: Pick<Model, 'inputs' | 'manifest'>, opti
     if (given.has(name)) throw new TenonError({ code: 'usage/input', message: `the input ${name} is given twice` });
     given.set(name, value);
   }
-  const tensors: { [name: string]: HostTensor } = {};
+  // Without a prototype: an input may be called `__proto__`.
+  const tensors = Object.create(null) as { [name: string]: HostTensor };
   for (const [i, input] of inputs.entries()) {
     const value = given.get(input.name) ?? (options.otherwise === null ? null : { kind: 'fill', dtype: null, shape: null, fill: options.otherwise } as const);
     if (value === null) continue;

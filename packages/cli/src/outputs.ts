@@ -18,7 +18,7 @@ export function fileNames(names: readonly string[], extension: string): Readonly
 
 /** Writes every output to a file of its own; gives their paths by output. */
 export async function writeOutputs(outputs: Outputs, folder: string, format: 'npy' | 'pb'): Promise<{ readonly [name: string]: string }> {
-  const written: { [name: string]: string } = {};
+  const written = Object.create(null) as { [name: string]: string };
   for (const [name, file] of fileNames(Object.keys(outputs), format)) {
     const tensor = outputs[name]!;
     const bytes = format === 'npy' ? writeNpy(tensor) : writeTensor(tensor, name);

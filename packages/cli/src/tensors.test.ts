@@ -46,7 +46,7 @@ describe('inputs', () => {
   const code = async (given: string[]): Promise<string | undefined> => read(given).then(() => undefined, (e: unknown) => diagnosticOf(e)?.code);
 
   test('contents with and without shape', async () => {
-    expect(await read(['x=f32[2,3]:zeros'])).toEqual({ x: { dtype: 'f32', shape: [2, 3], data: new Float32Array(6) } });
+    expect({ ...(await read(['x=f32[2,3]:zeros'])) }).toEqual({ x: { dtype: 'f32', shape: [2, 3], data: new Float32Array(6) } });
     expect((await read(['x=[1,3]:1.5']))['x']!.data).toEqual(Float32Array.of(1.5, 1.5, 1.5));
     expect((await read(['ids=ones'], { n: 2 }))['ids']).toEqual({ dtype: 'i64', shape: [4], data: BigInt64Array.of(1n, 1n, 1n, 1n) });
     expect((await read(['x=[]:iota']))['x']!.shape).toEqual([]);

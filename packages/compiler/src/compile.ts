@@ -4,7 +4,7 @@ import {
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { fusePass } from './fuse/fuse.ts';
-import { generate } from './link/codegen.ts';
+import { generate, planRegions, type GeneratedBlob } from './link/codegen.ts';
 import { link, type Linked } from './link/link.ts';
 import { commonSubexpressions } from './passes/common-subexpressions.ts';
 import { deadCode } from './passes/dead-code.ts';
@@ -138,20 +138,23 @@ async function run(
     return result.module;
   });
 
-  const blobs: { target: string; blob: Awaited<ReturnType<typeof generate>>['blobs'][number]['blob'] }[] = [];
+  const blobs: GeneratedBlob[] = [];
   const plans = new Map<string, RegionPlan>();
   for (const [i, target] of targets.entries()) {
     const regions = [...module.functions.values()].filter((f) => f.kind === 'graph' && f.attrs['target'] === target.name);
     if (regions.length === 0) continue;
-    for (const phase of ['legalize', 'layout', 'fuse', 'dispatch', 'schedule', 'memory'] as const) {
+    for (const phase of ['legalize', 'layout', 'fuse', 'dispatch', 'schedule'] as const) {
       module = await timed(phase, target.name, () => manager.run(phase, module, target));
     }
+    module = await timed('memory', target.name, async () => {
+      const planned = planRegions(await manager.run('memory', module, target), session, target);
+      for (const [name, plan] of planned.plans) plans.set(name, plan);
+      return planned.module;
+    });
     for (const region of regions) session.hooks.regionLowered.call(region.name, target.name, module);
     module = await timed('codegen', target.name, async () => {
-      const generated = await generate(module, session, target, i === targets.length - 1);
-      blobs.push(...generated.blobs);
-      for (const [name, plan] of generated.plans) plans.set(name, plan);
-      return manager.run('codegen', generated.module, target);
+      blobs.push(...await generate(module, session, target, plans, i === targets.length - 1));
+      return manager.run('codegen', module, target);
     });
   }
   module = await timed('link', null, () => manager.run('link', module, null));

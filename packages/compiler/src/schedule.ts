@@ -96,21 +96,30 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
     body = body.body;
   }
   const buffers = buffersOf(fn);
-  const parts = body.kind === 'seq' ? body.body : [body];
   const written = new Set<string>();
   const own = new Set([...fn.inputs, ...fn.outputs, ...temporaries].map((b) => b.name));
   functions.delete(fn.name);
-  const pieces = parts.map((part, i): Piece => {
-    const reads = new Set(loadsOf(part).map((l) => l.value as string).filter((b) => own.has(b)));
+  const writesOf = (part: Stmt): Set<string> => {
     const writes = new Set<string>();
     visitStmts(part, (s) => {
       if (s.kind === 'store' && own.has(s.buffer)) writes.add(s.buffer);
     });
+    return writes;
+  };
+  // Loops over nothing are gone: what is left of them writes nothing.
+  const parts = (body.kind === 'seq' ? body.body : [body]).filter((part) => writesOf(part).size > 0);
+  // With them went the stores to buffers without elements: the first launch stands for them.
+  const everything = new Set(parts.flatMap((part) => [...writesOf(part)]));
+  const empty = [...fn.outputs, ...temporaries].map((b) => b.name).filter((b) => !everything.has(b));
+  const pieces = (parts.length === 0 ? [seq([])] : parts).map((part, i): Piece => {
+    const reads = new Set(loadsOf(part).map((l) => l.value as string).filter((b) => own.has(b)));
+    const writes = writesOf(part);
+    if (i === 0) for (const b of empty) writes.add(b);
     const outputs = [...own].filter((b) => writes.has(b));
     const updates = outputs.filter((b) => written.has(b));
     const inputs = [...own].filter((b) => reads.has(b) && !writes.has(b));
     for (const b of writes) written.add(b);
-    const name = parts.length === 1 ? fn.name : freshName(functions, `${fn.name}_${i}`);
+    const name = parts.length <= 1 ? fn.name : freshName(functions, `${fn.name}_${i}`);
     const piece: TensorFunction = {
       ...fn, name, body: seq([part]),
       // What an earlier launch wrote comes in as an argument too, so that the order of launches shows in the data flow.

@@ -72,7 +72,8 @@ export type Constraint =
   | { readonly kind: 'bytes'; readonly of: string; readonly max: number }
   | { readonly kind: 'attr'; readonly of: string; readonly attr: string; readonly in: readonly AttrValue[] };
 
-export const require = {
+/** Builders for constraints. */
+export const constraint = {
   dtype: (of: string, ...dtypes: string[]): Constraint => ({ kind: 'dtype', of, in: dtypes }),
   rank: (of: string, min: number, max: number = min): Constraint => ({ kind: 'rank', of, min, max }),
   static: (of: string, axes: readonly number[] | null = null): Constraint => ({ kind: 'static', of, axes }),

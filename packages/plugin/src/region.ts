@@ -59,6 +59,8 @@ export interface CodegenRegion {
   readonly name: string;
   /** The region as a graph function: operators for the region form `graph`, kernels for `kernels`. */
   readonly graph: GraphFunction;
+  /** What each match of a rule covers, by the names of the values that its operators define, the root's first. */
+  readonly matches: readonly { readonly rule: string; readonly results: readonly string[] }[];
   /** Dims that the caller passes, in order. */
   readonly dims: readonly string[];
   /** What is known of dims: ranges and divisors, which the runtime checks at every call. */

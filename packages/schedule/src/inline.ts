@@ -1,6 +1,6 @@
-import type { Expr, ExprBuilder, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
+import type { Block, Expr, ExprBuilder, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
 import { blockRegions, buffersOf, loadsOf, mapExpressions, visitStmts, type Exprs } from '@tenon/core';
-import { computeForm, fromStages, stagesOf, type Stage } from './stages.ts';
+import { computeForm, fromStages, stagesOf, type ComputeForm, type Stage } from './stages.ts';
 
 /** Facts about the iteration variables of a stage, on top of facts about dims. */
 export function stageScope(stage: Stage, dims: Scope, exprs: ExprBuilder): Scope {
@@ -16,44 +16,57 @@ export function countLoads(stmt: Stmt, buffer: string): number {
 }
 
 /**
- * compute_inline: replaces every load of a temporary by the value stored there, and removes the stage that stores it.
- * The temporary must be written by one stage of the form `t[v…] = value`.
+ * compute_inline: replaces every load of temporaries by the values stored there, and removes the stages that store them.
+ * Each temporary must be written by one stage of the form `t[v…] = value`. Takes all of them at once, so that the time
+ * follows the size of what comes out, however long the chain.
  */
-export function computeInline(fn: TensorFunction, buffer: string, exprs: ExprBuilder, dims: Scope): TensorFunction {
+export function computeInline(fn: TensorFunction, buffers: Iterable<string>, exprs: ExprBuilder, dims: Scope): TensorFunction {
+  const wanted = new Set(buffers);
+  if (wanted.size === 0) return fn;
   const staged = stagesOf(fn);
-  const producer = staged?.stages.find((s) => computeForm(s.block)?.store.buffer === buffer);
-  const form = producer === undefined ? null : computeForm(producer.block);
-  if (staged === null || producer === undefined || form === null || form.kind !== 'compute' || !canInline(fn, buffer)) {
-    throw new RangeError(`compute_inline: ${buffer} is not a temporary with a single defining stage t[v…] = value`);
+  const definitions = definitionsOf(fn);
+  for (const buffer of wanted) {
+    if (!definitions.has(buffer)) throw new RangeError(`compute_inline: ${buffer} is not a temporary with a single defining stage t[v…] = value`);
   }
+  const values = new Map<Expr, Expr>();
+  const inline = (e: Expr): Expr => (exprs as Exprs).transform(e, (x) => (x.op === 'load' && wanted.has(x.value as string) ? valueAt(x) : x));
+  const valueAt = (load: Expr): Expr => {
+    let value = values.get(load);
+    if (value === undefined) {
+      const { spatial, store } = definitions.get(load.value as string)!;
+      value = inline(exprs.substitute(store.value, new Map(spatial.map((name, i) => [name, load.args[i]!]))));
+      values.set(load, value);
+    }
+    return value;
+  };
   const declared = buffersOf(fn);
-  const inline = (e: Expr): Expr =>
-    (exprs as Exprs).transform(e, (x) => {
-      if (x.op !== 'load' || x.value !== buffer) return x;
-      return exprs.substitute(form.store.value, new Map(form.spatial.map((name, i) => [name, x.args[i]!])));
-    });
-  const stages = staged.stages.filter((s) => s !== producer).map((stage) => {
-    if (!loadsOf(stage.block).some((l) => l.value === buffer)) return stage;
+  const stages = staged!.stages.filter((s) => !wanted.has(computeForm(s.block)?.store.buffer ?? '')).map((stage) => {
+    if (!loadsOf(stage.block).some((l) => wanted.has(l.value as string))) return stage;
     const scope = stageScope(stage, dims, exprs);
-    const block = mapExpressions({ ...stage.block, reads: [], writes: [] }, (e) => exprs.simplify(inline(e), scope));
-    if (block.kind !== 'block') return stage;
+    const block = mapExpressions({ ...stage.block, reads: [], writes: [] }, (e) => exprs.simplify(inline(e), scope)) as Block;
     return { loops: stage.loops, block: { ...block, ...blockRegions(block.init, block.body, declared.values(), exprs) } };
   });
-  return fromStages(fn, { temporaries: staged.temporaries.filter((b) => b.name !== buffer), stages });
+  return fromStages(fn, { temporaries: staged!.temporaries.filter((b) => !wanted.has(b.name)), stages });
 }
 
-/** Whether a buffer is a temporary that exactly one stage of the form `t[v…] = value` stores to. */
-export function canInline(fn: TensorFunction, buffer: string): boolean {
+/** The temporaries that exactly one stage of the form `t[v…] = value` stores to. */
+export function inlinable(fn: TensorFunction): ReadonlySet<string> {
+  return new Set(definitionsOf(fn).keys());
+}
+
+function definitionsOf(fn: TensorFunction): ReadonlyMap<string, ComputeForm> {
+  const definitions = new Map<string, ComputeForm>();
   const staged = stagesOf(fn);
-  if (staged === null || !staged.temporaries.some((b) => b.name === buffer)) return false;
-  let writers = 0;
-  let ok = true;
+  if (staged === null) return definitions;
+  const writers = new Map<string, number>();
   for (const stage of staged.stages) {
     visitStmts(stage.block, (s) => {
-      if (s.kind === 'store' && s.buffer === buffer) writers++;
+      if (s.kind === 'store') writers.set(s.buffer, (writers.get(s.buffer) ?? 0) + 1);
     });
     const form = computeForm(stage.block);
-    if (form?.store.buffer === buffer && (form.kind !== 'compute' || countLoads(stage.block, buffer) > 0)) ok = false;
+    if (form?.kind === 'compute' && countLoads(stage.block, form.store.buffer) === 0) definitions.set(form.store.buffer, form);
   }
-  return ok && writers === 1;
+  const temporaries = new Set(staged.temporaries.map((b) => b.name));
+  for (const buffer of definitions.keys()) if (!temporaries.has(buffer) || writers.get(buffer) !== 1) definitions.delete(buffer);
+  return definitions;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
-import { entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
+import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { supportSource } from './runtime/support-source.ts';
@@ -115,7 +115,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
     progress: (done, total) => ctx.progress('compile C', done, total),
   });
   const listing = [
-    ...Array.from(units, ([symbol, unit]) => `/* ${described.get(symbol)!.join(', ').replaceAll('*/', '')} */\n${unit.text}`),
+    ...Array.from(units, ([symbol, unit]) => `${comment(described.get(symbol)!.join(', '))}\n${unit.text}`),
     entryText,
   ].join('\n');
   return {

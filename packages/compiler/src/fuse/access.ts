@@ -15,13 +15,22 @@ export interface Summary {
   /** `injective`: a single stage `out[v…] = value`. `reduction`: several stages or a reduction. `opaque`: anything else. */
   readonly kind: 'injective' | 'reduction' | 'opaque';
   readonly access: ReadonlyMap<string, Access>;
+  readonly size: Size;
+}
+
+/** The values that a function stores, written out as trees, which is what inlining multiplies. */
+export interface Size {
+  /** Nodes of all values. */
+  readonly nodes: number;
+  /** Loads of each input. */
+  readonly loads: ReadonlyMap<string, number>;
 }
 
 /** Reading an input in more stages than this makes it worth storing. */
 const stageLimit = 3;
 
 export function summarize(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): Summary {
-  const opaque: Summary = { kind: 'opaque', access: new Map() };
+  const opaque: Summary = { kind: 'opaque', access: new Map(), size: { nodes: 0, loads: new Map() } };
   const staged = stagesOf(fn);
   if (staged === null || fn.outputs.length !== 1) return opaque;
   const forms = staged.stages.map((s) => computeForm(s.block));
@@ -52,7 +61,31 @@ export function summarize(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): 
     }
     if (kind !== null) access.set(input.name, stages > stageLimit && kind !== 'identity' ? 'many' : kind);
   }
-  return { kind: staged.stages.length === 1 && last.kind === 'compute' ? 'injective' : 'reduction', access };
+  return {
+    kind: staged.stages.length === 1 && last.kind === 'compute' ? 'injective' : 'reduction', access,
+    size: sizeOf(forms.map((f) => f!.store.value)),
+  };
+}
+
+function sizeOf(values: readonly Expr[]): Size {
+  const sizes = new Map<Expr, Size>();
+  const visit = (e: Expr): Size => {
+    let size = sizes.get(e);
+    if (size === undefined) {
+      size = sum(e.args.map(visit));
+      const loads = new Map(size.loads);
+      if (e.op === 'load') loads.set(e.value as string, (loads.get(e.value as string) ?? 0) + 1);
+      size = { nodes: size.nodes + 1, loads };
+      sizes.set(e, size);
+    }
+    return size;
+  };
+  const sum = (parts: readonly Size[]): Size => {
+    const loads = new Map<string, number>();
+    for (const part of parts) for (const [name, n] of part.loads) loads.set(name, (loads.get(name) ?? 0) + n);
+    return { nodes: parts.reduce((n, part) => n + part.nodes, 0), loads };
+  };
+  return sum(values.map(visit));
 }
 
 /** Two loads of the same input: at the same index they count as one; otherwise as the worse of the two. */

@@ -1,6 +1,6 @@
 import type { AttrValue, Binding, Buffer, BufferRegion, ConstantDecl, Context, Expr, GraphFunction, IRModule, Pass, PassContext, Scope, Stmt, TensorFunction, TensorType, Value } from '@tenon/plugin';
 import { hashFunction, mapChildren, mapExpressions, seq, type Exprs } from '@tenon/core';
-import { canInline, computeInline, declaredBuffers, declaredVariables, Names, renameStmt } from '@tenon/schedule';
+import { computeInline, declaredBuffers, declaredVariables, inlinable, Names, renameStmt } from '@tenon/schedule';
 import { withScalars } from '../free-dims.ts';
 import { dimScope, freshName, graphFunctions } from '../graph.ts';
 import { attrKey } from '../passes/common-subexpressions.ts';
@@ -148,7 +148,6 @@ function combine(group: Group, definitions: ReadonlyMap<Binding, Definition>, st
     return name;
   };
   const last = group.members.at(-1)!;
-  const inside = new Set(group.members.flatMap((m) => m.results));
   const buffers = new Map<Value | string, Buffer>();
   const args: Value[] = [];
   const temporaries: Buffer[] = [];
@@ -192,17 +191,12 @@ function combine(group: Group, definitions: ReadonlyMap<Binding, Definition>, st
   const inputs = args.map((arg) => buffers.get(arg.constant ? `@${arg.name}` : arg)!);
   let body = seq(bodies);
   for (const buffer of [...temporaries].reverse()) body = { kind: 'alloc', buffer, body };
-  let fn: TensorFunction = {
+  const fn: TensorFunction = {
     kind: 'tensor', name: groupName(group), inputs, outputs, scalars: [], body, attrs: {},
   };
-  for (const member of group.members) {
-    if (member === last) continue;
-    for (const result of member.results) {
-      const buffer = buffers.get(result)!;
-      if (inside.has(result) && canInline(fn, buffer.name)) fn = computeInline(fn, buffer.name, state.ctx.exprs, state.dims);
-    }
-  }
-  return { fn, args };
+  const intermediate = new Set(group.members.flatMap((m) => (m === last ? [] : m.results.map((r) => buffers.get(r)!.name))));
+  const inlined = [...inlinable(fn)].filter((name) => intermediate.has(name));
+  return { fn: computeInline(fn, inlined, state.ctx.exprs, state.dims), args };
 }
 
 function groupName(group: Group): string {

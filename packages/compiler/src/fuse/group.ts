@@ -9,7 +9,17 @@ export interface Group {
   readonly kind: Summary['kind'];
   /** How the group reads the values that come from outside. */
   readonly access: ReadonlyMap<Value, Access>;
+  /** Nodes of the expressions that the kernel stores, written out as trees. */
+  readonly nodes: number;
+  /** Loads of each value from outside in those trees. */
+  readonly loads: ReadonlyMap<Value, number>;
 }
+
+/**
+ * A kernel's expressions have at most this many nodes: beyond, the traffic that fusion saves is nothing beside the
+ * arithmetic, and inlining values that are loaded more than once would make trees of exponential size.
+ */
+const nodeLimit = 512;
 
 /**
  * Groups the operators of a function: elementwise and injective work goes into its only consumer, or into the reduction
@@ -26,7 +36,7 @@ export function groupBindings(fn: GraphFunction, summaryOf: (b: Binding) => Summ
   for (const binding of fn.bindings) {
     const summary = summaryOf(binding);
     if (summary === null) continue;
-    let group: Group = { members: [binding], kind: summary.kind, access: accessOfCall(binding, summary, inputsOf(binding)) };
+    let group = single(binding, summary, inputsOf(binding));
     groups.set(binding, group);
     for (let merged = true; merged; ) {
       merged = false;
@@ -37,18 +47,19 @@ export function groupBindings(fn: GraphFunction, summaryOf: (b: Binding) => Summ
         if (!users.get(value)!.every((user) => groups.get(user) === group)) continue;
         const joint = merge(group, value, access, other);
         if (joint === null) continue;
-        group = { ...joint, members: [...joint.members].sort((a, b) => order.get(a)! - order.get(b)!) };
+        group = joint;
         for (const member of group.members) groups.set(member, group);
         merged = true;
         break;
       }
     }
   }
-  return [...new Set(groups.values())];
+  return Array.from(new Set(groups.values()), (group) => ({ ...group, members: [...group.members].sort((a, b) => order.get(a)! - order.get(b)!) }));
 }
 
-function accessOfCall(binding: Binding, summary: Summary, inputs: readonly string[]): ReadonlyMap<Value, Access> {
+function single(binding: Binding, summary: Summary, inputs: readonly string[]): Group {
   const access = new Map<Value, Access>();
+  const loads = new Map<Value, number>();
   let i = 0;
   for (const arg of binding.args) {
     if (arg === null) continue;
@@ -56,8 +67,9 @@ function accessOfCall(binding: Binding, summary: Summary, inputs: readonly strin
     if (arg.constant) continue;
     const here = summary.access.get(name) ?? 'once';
     access.set(arg, access.has(arg) && access.get(arg) !== here ? 'many' : here);
+    loads.set(arg, (loads.get(arg) ?? 0) + (summary.size.loads.get(name) ?? 0));
   }
-  return access;
+  return { members: [binding], kind: summary.kind, access, nodes: summary.size.nodes, loads };
 }
 
 /** `user` with the group that computes `value` taken in, or null where they stay apart. */
@@ -67,6 +79,13 @@ function merge(user: Group, value: Value, access: Access, producer: Group): Grou
     // An epilogue: everything between the reduction's result and the group's must happen in place.
     if (user.kind === 'reduction' || access !== 'identity') return null;
   } else if (access === 'many') return null;
+  // The result of a reduction stays in memory; any other value is written out at each of its loads.
+  const copies = producer.kind === 'reduction' ? 1 : (user.loads.get(value) ?? 0);
+  const nodes = user.nodes + copies * producer.nodes;
+  if (nodes > nodeLimit) return null;
+  const loads = new Map(user.loads);
+  loads.delete(value);
+  for (const [input, n] of producer.loads) loads.set(input, (loads.get(input) ?? 0) + copies * n);
   const combined = new Map(user.access);
   combined.delete(value);
   for (const [input, inner] of producer.access) {
@@ -77,6 +96,6 @@ function merge(user: Group, value: Value, access: Access, producer: Group): Grou
   return {
     members: [...producer.members, ...user.members],
     kind: producer.kind === 'reduction' || user.kind === 'reduction' ? 'reduction' : 'injective',
-    access: combined,
+    access: combined, nodes, loads,
   };
 }

@@ -4,33 +4,41 @@ import { planRegion } from '../memory/plan-region.ts';
 import { dimScope } from '../graph.ts';
 import { collectDims } from './dims.ts';
 
-/** The output of all code generators, and the plans they worked from. */
-export interface Generated {
-  readonly blobs: readonly { readonly target: string; readonly blob: CodegenBlob }[];
-  readonly plans: ReadonlyMap<string, RegionPlan>;
+/** A code generator's output, with the target that it came from. */
+export interface GeneratedBlob {
+  readonly target: string;
+  readonly blob: CodegenBlob;
 }
 
-/** Plans the kernel regions of a target and hands all its regions to its code generator. */
-export async function generate(module: IRModule, session: Session, target: ResolvedTarget, isHost: boolean): Promise<Generated & { readonly module: IRModule }> {
-  const regions: CodegenRegion[] = [];
+/** Plans the memory of a target's kernel regions; planning may add kernels that copy results. */
+export function planRegions(module: IRModule, session: Session, target: ResolvedTarget): { module: IRModule; plans: ReadonlyMap<string, RegionPlan> } {
   const plans = new Map<string, RegionPlan>();
+  if (target.form !== 'kernels') return { module, plans };
   const functions = new Map(module.functions);
-  const ctx = contextFor(session, target) as unknown as TargetContext;
   for (const fn of module.functions.values()) {
     if (fn.kind !== 'graph' || fn.attrs['target'] !== target.name) continue;
-    const current = { ...module, functions };
-    const planned = target.form === 'kernels' ? planRegion(fn, current, ctx) : null;
-    for (const added of planned?.functions.values() ?? []) functions.set(added.name, added);
-    if (planned !== null) plans.set(fn.name, planned.plan);
-    regions.push(codegenRegion(fn, { ...module, functions }, planned?.plan ?? null, session));
+    const planned = planRegion(fn, { ...module, functions }, session);
+    for (const added of planned.functions.values()) functions.set(added.name, added);
+    plans.set(fn.name, planned.plan);
   }
-  const planned = { ...module, functions };
-  if (regions.length === 0) return { module: planned, blobs: [], plans };
+  return { module: { ...module, functions }, plans };
+}
+
+/** Hands all regions of a target to its code generator. */
+export async function generate(
+  module: IRModule, session: Session, target: ResolvedTarget, plans: ReadonlyMap<string, RegionPlan>, isHost: boolean,
+): Promise<readonly GeneratedBlob[]> {
+  const ctx = contextFor(session, target) as unknown as TargetContext;
+  const regions: CodegenRegion[] = [];
+  for (const fn of module.functions.values()) {
+    if (fn.kind === 'graph' && fn.attrs['target'] === target.name) regions.push(codegenRegion(fn, module, plans.get(fn.name) ?? null, session));
+  }
+  if (regions.length === 0) return [];
   session.progress(`generate ${target.name}`);
   try {
     const blobs = await session.registry.targets.get(target.name)!.codegen(regions, ctx);
     session.hooks.codegenDone.call(target.name, blobs);
-    return { module: planned, blobs: blobs.map((blob) => ({ target: target.name, blob })), plans };
+    return blobs.map((blob) => ({ target: target.name, blob }));
   } catch (error) {
     if (isHost || session.signal.aborted || session.config.partition?.fallback === 'none') throw error;
     const cause = diagnosticOf(error);
@@ -38,7 +46,7 @@ export async function generate(module: IRModule, session: Session, target: Resol
       code: 'codegen/failed', message: `${target.name} could not generate code, so its ${regions.length} regions run on the host: ${cause?.message ?? String(error)}`,
       hint: cause?.hint ?? 'Report this to the authors of the target.', related: cause === null ? [] : [cause],
     });
-    return { module: planned, blobs: [], plans };
+    return [];
   }
 }
 
@@ -54,7 +62,13 @@ function codegenRegion(fn: GraphFunction, module: IRModule, plan: RegionPlan | n
   }
   for (const result of fn.results) if (result.constant) constants.set(result.name, module.constants.get(result.name)!);
   return {
-    name: fn.name, graph: fn, dims: plan?.dims ?? collectDims(fn, session.exprs), facts: dimScope(module), functions: kernels, plan, constants,
+    name: fn.name, graph: fn, matches: matchesOf(fn), dims: plan?.dims ?? collectDims(fn, session.exprs), facts: dimScope(module), functions: kernels, plan, constants,
     constantBytes: (name) => session.constantBytes(module, constants.get(name)!),
   };
+}
+
+/** Which rule took which operators, as partitioning noted it on the region. */
+function matchesOf(fn: GraphFunction): CodegenRegion['matches'] {
+  const noted = fn.attrs['matches'];
+  return Array.isArray(noted) ? (noted as unknown as CodegenRegion['matches']) : [];
 }

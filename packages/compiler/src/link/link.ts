@@ -1,6 +1,7 @@
 import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type ConstantInfo, type DeviceInfo, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
-import { entryFunction, type Attrs, type AttrValue, type CodegenBlob, type EntryManifest, type Expr, type GraphFunction, type IRModule, type Placement } from '@tenon/plugin';
+import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type Placement } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
+import type { GeneratedBlob } from './codegen.ts';
 import { collectDims } from './dims.ts';
 import { linkEntry, type LinkedRegion } from './program.ts';
 
@@ -13,7 +14,7 @@ export interface LinkInput {
   readonly module: IRModule;
   readonly session: Session;
   readonly targets: readonly ResolvedTarget[];
-  readonly blobs: readonly { readonly target: string; readonly blob: CodegenBlob }[];
+  readonly blobs: readonly GeneratedBlob[];
   readonly placements: readonly Placement[];
   readonly model: { readonly name: string; readonly id: string } | null;
   readonly version: string;

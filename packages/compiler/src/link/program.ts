@@ -166,6 +166,17 @@ function boundDims(fn: GraphFunction, module: IRModule, used: ReadonlySet<string
       if (d?.op === 'var' && !bindings.has(d.value as string)) bindings.set(d.value as string, { kind: 'element', param, element });
     });
   });
+  for (const name of used) {
+    const decl = module.dims.get(name);
+    if (bindings.has(name)) continue;
+    if (decl?.binding === 'load') bindings.set(name, { kind: 'load' });
+    else {
+      ctx.fail({
+        code: 'link/unbound-dim', message: `nothing gives the dim ${name} a value: no parameter has an axis of just that size, or an element that is just that dim`,
+        hint: 'Give a parameter an axis of this size, or fix the dim in the configuration.',
+      });
+    }
+  }
   return [...bindings].map(([name, binding]) => {
     const decl = module.dims.get(name);
     return { name, min: decl?.min ?? 0, max: decl?.max ?? null, multipleOf: decl?.multipleOf ?? 1, binding };

@@ -1,4 +1,8 @@
-import type { AttrValue, Binding, Context, Expr, GraphFunction, IRModule, Launch, PlannedBuffer, RegionPlan, Scope, Storage, TensorFunction, TensorType, Type, Value } from '@tenon/plugin';
+import {
+  TenonError,
+  type AttrValue, type Binding, type Context, type Expr, type GraphFunction, type IRModule, type Launch, type PlannedBuffer, type RegionPlan, type Scope,
+  type Storage, type TensorFunction, type TensorType, type Type, type Value,
+} from '@tenon/plugin';
 import { FunctionBody } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { freeDims } from '../free-dims.ts';
@@ -19,6 +23,8 @@ interface Root {
   storage: Storage | null;
   first: number;
   last: number;
+  /** Uses to come of the values in it. */
+  uses: number;
 }
 
 /** Gives every value of a kernel region its memory, and lists its launches. */
@@ -47,10 +53,10 @@ class RegionPlanner {
   plan(): PlannedRegion {
     const { exprs } = this.#ctx;
     this.#fn.params.forEach((param, index) => {
-      this.#roots.set(param, { value: param, storage: { kind: 'argument', index }, first: -1, last: Infinity });
+      this.#roots.set(param, { value: param, storage: { kind: 'argument', index }, first: -1, last: Infinity, uses: 0 });
     });
-    const remaining = this.#countUses();
-    for (const binding of this.#fn.bindings) this.#visit(binding, remaining);
+    const uses = this.#countUses();
+    for (const binding of this.#fn.bindings) this.#visit(binding, uses);
     this.#assignResults();
     const roots = [...new Set(this.#roots.values())];
     const free = roots.filter((r) => r.storage === null);
@@ -113,7 +119,7 @@ class RegionPlanner {
     if (value.constant) {
       let root = this.#constantRoots.get(value.name);
       if (root === undefined) {
-        root = { value, storage: { kind: 'constant', index: this.#constants.length }, first: -1, last: Infinity };
+        root = { value, storage: { kind: 'constant', index: this.#constants.length }, first: -1, last: Infinity, uses: 0 };
         this.#constants.push(value.name);
         this.#constantRoots.set(value.name, root);
       }
@@ -122,7 +128,7 @@ class RegionPlanner {
     return this.#roots.get(value)!;
   }
 
-  /** Uses left of each value, counting being a result of the region. */
+  /** Uses of each value, counting being a result of the region. */
   #countUses(): Map<Value, number> {
     const uses = new Map<Value, number>();
     const use = (v: Value | null): void => {
@@ -133,15 +139,15 @@ class RegionPlanner {
     return uses;
   }
 
-  #visit(binding: Binding, remaining: Map<Value, number>): void {
-    const used = (v: Value | null): void => {
-      if (v !== null && !v.constant) remaining.set(v, remaining.get(v)! - 1);
+  #visit(binding: Binding, uses: ReadonlyMap<Value, number>): void {
+    for (const arg of binding.args) if (arg !== null) this.#rootOf(arg).uses--;
+    const place = (value: Value, root: Root): void => {
+      this.#roots.set(value, root);
+      root.uses += uses.get(value) ?? 0;
     };
     if (binding.kind === 'op') {
       // A view: the result is the argument's memory.
-      binding.args.forEach(used);
-      const [arg] = binding.args;
-      this.#roots.set(binding.results[0]!, this.#rootOf(arg!));
+      place(binding.results[0]!, this.#rootOf(binding.args[0]!));
       return;
     }
     const kernel = this.#module.functions.get(binding.callee);
@@ -151,26 +157,24 @@ class RegionPlanner {
     const step = this.#steps.length;
     this.#steps.push({ binding, fn: kernel });
     for (const arg of binding.args) if (arg !== null) this.#rootOf(arg).last = Math.max(this.#rootOf(arg).last, step);
-    binding.args.forEach(used);
     binding.results.forEach((result, r) => {
       const alias = binding.effects?.aliases.find(([res]) => res === r);
-      const root = alias !== undefined ? this.#rootOf(binding.args[alias[1]]!) : this.#takenOver(binding, kernel, r, remaining);
-      this.#roots.set(result, root ?? { value: result, storage: null, first: step, last: step });
+      const root = alias !== undefined ? this.#rootOf(binding.args[alias[1]]!) : this.#takenOver(binding, kernel, r);
+      place(result, root ?? { value: result, storage: null, first: step, last: step, uses: 0 });
       this.#roots.get(result)!.last = Math.max(this.#roots.get(result)!.last, step);
     });
   }
 
   /** The memory of an argument that dies here and that the kernel may overwrite in place. */
-  #takenOver(binding: Binding, kernel: TensorFunction, result: number, remaining: ReadonlyMap<Value, number>): Root | null {
+  #takenOver(binding: Binding, kernel: TensorFunction, result: number): Root | null {
     for (const [output, input] of inPlacePairs(kernel)) {
       const arg = binding.args[input];
       if (output !== result || !arg || arg.constant) continue;
       const root = this.#rootOf(arg);
       if (root.storage !== null) continue;
-      const alive = [...this.#roots].some(([v, r]) => r === root && (remaining.get(v) ?? 0) > 0);
       const twice = binding.args.some((a, i) => a !== null && i !== input && !a.constant && this.#rootOf(a) === root);
       const shared = binding.results.some((other, i) => i !== result && this.#roots.get(other) === root);
-      if (!alive && !twice && !shared && this.#bytes(root.value) === this.#bytes(binding.results[result]!)) return root;
+      if (root.uses === 0 && !twice && !shared && this.#bytes(root.value) === this.#bytes(binding.results[result]!)) return root;
     }
     return null;
   }
@@ -186,7 +190,7 @@ class RegionPlanner {
       const fn = this.#copyKernel(tensorType(result.type));
       const target: Value = { name: `${result.name}.copy${index}`, type: result.type, constant: false };
       root.last = Math.max(root.last, this.#steps.length);
-      this.#roots.set(target, { value: target, storage: { kind: 'result', index }, first: this.#steps.length, last: Infinity });
+      this.#roots.set(target, { value: target, storage: { kind: 'result', index }, first: this.#steps.length, last: Infinity, uses: 0 });
       this.#steps.push({
         binding: { kind: 'kernel', callee: fn.name, args: [result], scalars: [], attrs: { ops: [], locs: [] }, results: [target], effects: null, loc: null }, fn,
       });
@@ -209,7 +213,7 @@ class RegionPlanner {
 }
 
 export function tensorType(type: Type): TensorType {
-  if (type.kind !== 'tensor') throw new TypeError(`kernels work on tensors, not on ${type.kind}`);
+  if (type.kind !== 'tensor') throw new TenonError({ code: 'type/not-a-tensor', message: `only tensors can be passed so far, not a ${type.kind}` });
   return type;
 }
 

@@ -1,4 +1,4 @@
-import type { Binding, GraphFunction, IRModule, Value } from '@tenon/plugin';
+import type { AttrValue, Binding, GraphFunction, IRModule, Value } from '@tenon/plugin';
 import { producersOf } from '@tenon/core';
 import { freshName } from '../graph.ts';
 import type { Claim } from './claim.ts';
@@ -11,23 +11,41 @@ export interface Region {
 
 /**
  * Cuts a labelled function into regions: one label at one stage, where
- * `stage(n) = max over producers p of (label(p) = label(n) ? stage(p) : stage(p) + 1)`. Regions are convex and their
+ * `stage(n) = max over producers p of (label(p) = label(n) ? stage(p) : stage(p) + 1)`, and the operators of one match
+ * (one claim) count as one node n. Regions are convex and their
  * order acyclic by construction: an edge between regions always leads to a higher stage.
  */
 export function cutRegions(fn: GraphFunction, labels: ReadonlyMap<Binding, Claim>, order: readonly string[]): readonly Omit<Region, 'name'>[] {
   const producers = producersOf(fn);
-  const stages = new Map<Binding, number>();
-  const groups = new Map<string, { target: string; stage: number; bindings: Binding[] }>();
-  for (const binding of fn.bindings) {
-    const { target } = labels.get(binding)!;
+  const stages = new Map<Claim, number>();
+  const stageOf = (binding: Binding): number => {
+    const claim = labels.get(binding)!;
     let stage = 0;
     for (const arg of binding.args) {
       const producer = arg === null ? undefined : producers.get(arg);
       if (producer === undefined) continue;
-      const at = stages.get(producer)!;
-      stage = Math.max(stage, labels.get(producer)!.target === target ? at : at + 1);
+      const other = labels.get(producer)!;
+      if (other === claim) continue;
+      stage = Math.max(stage, (stages.get(other) ?? 0) + (other.target === claim.target ? 0 : 1));
     }
-    stages.set(binding, stage);
+    return stage;
+  };
+  // The operators of a match share a stage, which one walk may set too low for those before its root: until it settles.
+  for (let settled = false; !settled; ) {
+    settled = true;
+    for (const binding of fn.bindings) {
+      const claim = labels.get(binding)!;
+      const stage = stageOf(binding);
+      if (stage <= (stages.get(claim) ?? -1)) continue;
+      stages.set(claim, stage);
+      settled = false;
+    }
+  }
+  const groups = new Map<string, { target: string; stage: number; bindings: Binding[] }>();
+  for (const binding of fn.bindings) {
+    const claim = labels.get(binding)!;
+    const { target } = claim;
+    const stage = stages.get(claim)!;
     const key = `${stage} ${target}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { target, stage, bindings: [binding] });
@@ -72,7 +90,12 @@ export function outlineRegions(
     const guards = [...new Set(group.bindings.flatMap((b) => labels.get(b)!.guards))];
     const region: GraphFunction = {
       kind: 'graph', name, params, bindings: group.bindings, results, resultNames: results.map((r) => r.name),
-      attrs: guards.length === 0 ? { target: group.target } : { target: group.target, guards },
+      attrs: {
+        target: group.target,
+        ...(guards.length === 0 ? {} : { guards }),
+        // What a code generator for operators needs to know: which rule took which of them.
+        ...(group.target === host ? {} : { matches: matchesOf(group.bindings, labels) }),
+      },
     };
     functions.set(name, region);
     if (group.target !== host && fallback === 'host') {
@@ -86,3 +109,9 @@ export function outlineRegions(
   return { module: { ...module, functions }, regions };
 }
 
+
+function matchesOf(bindings: readonly Binding[], labels: ReadonlyMap<Binding, Claim>): AttrValue[] {
+  return [...new Set(bindings.map((b) => labels.get(b)!))].map((claim) => ({
+    rule: claim.rule, results: claim.bindings.flatMap((b) => b.results.map((r) => r.name)),
+  }));
+}

@@ -1,5 +1,5 @@
 import { reject, type Constraint, type Context, type Expr, type Match, type Scope, type TensorType, type Verdict } from '@tenon/plugin';
-import { equalAttr } from './match.ts';
+import { equalAttr, fullAttrs } from './match.ts';
 
 /**
  * Evaluates a rule's constraints on a match. What holds only for some values of dims becomes a guard where `guards`
@@ -41,7 +41,7 @@ function checkConstraint(c: Constraint, match: Match, scope: Scope, ctx: Context
   }
   if (c.kind === 'attr') {
     const binding = match.bindings.find((b) => b.results.some((r) => r === match.values.get(c.of)));
-    const value = binding?.attrs[c.attr];
+    const value = binding === undefined ? undefined : fullAttrs(binding, ctx)[c.attr];
     return c.in.some((wanted) => equalAttr(value, wanted)) ? ok : refuse(`it is ${JSON.stringify(value ?? null, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`);
   }
   const t = type(c.of);

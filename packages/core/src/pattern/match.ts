@@ -1,4 +1,4 @@
-import type { AttrValue, Binding, ConstantDecl, GraphFunction, IRModule, Match, Pattern, Value } from '@tenon/plugin';
+import type { Attrs, AttrValue, Binding, ConstantDecl, Context, GraphFunction, IRModule, Match, Pattern, Value } from '@tenon/plugin';
 
 const producerMaps = new WeakMap<GraphFunction, ReadonlyMap<Value, Binding>>();
 
@@ -14,14 +14,22 @@ export function producersOf(fn: GraphFunction): ReadonlyMap<Value, Binding> {
   return map;
 }
 
-export function matchPattern(pattern: Pattern, value: Value, fn: GraphFunction, module: IRModule): Match | null {
+/** The attributes of a call, with the operator's defaults for those that are not written. */
+export function fullAttrs(binding: Binding, operators: Operators): Attrs {
+  return { ...operators.operator(binding.callee)?.signature.attrs, ...binding.attrs };
+}
+
+/** Where the defaults of attributes are looked up. */
+export type Operators = Pick<Context, 'operator'>;
+
+export function matchPattern(pattern: Pattern, value: Value, fn: GraphFunction, module: IRModule, operators: Operators): Match | null {
   const producers = producersOf(fn);
-  return matchValue(pattern, value, (v) => producers.get(v), module.constants);
+  return matchValue(pattern, value, (v) => producers.get(v), module.constants, operators);
 }
 
 /** Matches against any source of producers: a finished function, or one under construction. */
 export function matchValue(
-  pattern: Pattern, root: Value, producer: (v: Value) => Binding | undefined, constants: ReadonlyMap<string, ConstantDecl>,
+  pattern: Pattern, root: Value, producer: (v: Value) => Binding | undefined, constants: ReadonlyMap<string, ConstantDecl>, operators: Operators,
 ): Match | null {
   interface State {
     readonly values: ReadonlyMap<string, Value>;
@@ -47,7 +55,8 @@ export function matchValue(
         if (binding === undefined || binding.kind !== 'op') return null;
         if (!p.ops.includes('*') && !p.ops.includes(binding.callee)) return null;
         if (p.attrs !== null) {
-          for (const [name, wanted] of Object.entries(p.attrs)) if (!equalAttr(binding.attrs[name], wanted)) return null;
+          const attrs = fullAttrs(binding, operators);
+          for (const [name, wanted] of Object.entries(p.attrs)) if (!equalAttr(attrs[name], wanted)) return null;
         }
         const named = bind({ ...state, bindings: [...state.bindings, binding] }, p.name, value);
         if (named === null || p.args === null) return named;

@@ -62,7 +62,7 @@ function rewriteFunction(
     if (resolved.kind === 'op') {
       const [root] = resolved.results;
       for (const rule of root === undefined ? [] : rulesFor(resolved.callee)) {
-        const match = matchValue(rule.pattern, root!, (v) => producers.get(v), module.constants);
+        const match = matchValue(rule.pattern, root!, (v) => producers.get(v), module.constants, ctx);
         if (match === null) continue;
         const fragment = new GraphFragment(module, names);
         fragment.loc = resolved.loc;

@@ -194,11 +194,12 @@ export class Session implements Context {
   }
 
   match(pattern: Pattern, value: Value, fn: GraphFunction, module: IRModule): Match | null {
-    return matchPattern(pattern, value, fn, module);
+    return matchPattern(pattern, value, fn, module, this);
   }
 
   async constantBytes(module: IRModule, constant: ConstantDecl): Promise<Uint8Array> {
     const { data } = constant;
+    if (constant.view !== null) this.fail({ code: 'constant/view', message: `constant ${constant.name}: only dense row-major constants can be read so far` });
     if (data.kind === 'inline') return packInline(this, constant.type.dtype, data.values);
     const source = this.#sources.get(data.source);
     if (source === undefined) {
@@ -209,7 +210,7 @@ export class Session implements Context {
 
   addBytes(name: string, bytes: Uint8Array): SourceDecl {
     const source: ByteSource = {
-      uri: 'memory:', bytes: bytes.length, id: `${bytes.length}`,
+      uri: 'memory:', bytes: bytes.length, id: `${this.#sources.size}-${bytes.length}`,
       readSync: (offset, length) => bytes.subarray(offset, offset + length),
       read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
       close: () => {},

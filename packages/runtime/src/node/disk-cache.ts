@@ -112,7 +112,8 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
         if (broken || bytes.length + prefixBytes > maxBytes) return;
         const temporary = `${path}.${process.pid}.${serial++}.tmp`;
         try {
-          await mkdir(join(path, '..'), { recursive: true });
+          // Who can write here can run code as its owner.
+          await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
           const prefix = new DataView(new ArrayBuffer(prefixBytes));
           prefix.setBigUint64(0, hash64(bytes), true);
           prefix.setBigUint64(8, BigInt(bytes.length), true);

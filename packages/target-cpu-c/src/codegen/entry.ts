@@ -24,6 +24,9 @@ extern __attribute__((visibility("hidden"))) u64 tenon_now(void);
 extern __attribute__((visibility("hidden"))) char* tenon_allocate(i64 bytes);
 extern __attribute__((visibility("hidden"))) void tenon_release(char* memory);`;
 
+/** A C comment. Names come from models: none may end the comment early, not by `*\/` nor by a line that goes on. */
+export const comment = (text: string): string => `/* ${text.replace(/[^\x20-\x7e]|[\\?]/g, ' ').replaceAll('*/', '* /')} */`;
+
 /** A C identifier made from a name. */
 export const identifier = (name: string): string => `tenon_${name.replace(/[^A-Za-z0-9_]/g, (c) => `_${c.codePointAt(0)!.toString(16)}_`)}`;
 
@@ -101,7 +104,7 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
     if (planned) extra = exprs.max(extra, used);
     const needsMemory = exprs.valueOf(used) !== 0;
 
-    em.push(`/* ${launch.kernel.replaceAll('*/', '')} */`);
+    em.push(comment(launch.kernel));
     em.push('{');
     const memory = !needsMemory ? '0' : 'w';
     if (needsMemory) {

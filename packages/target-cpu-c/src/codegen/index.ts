@@ -1,4 +1,4 @@
 export { generateKernel, kernelSymbol, type Kernel } from './kernel.ts';
-export { entryDeclarations, generateEntry } from './entry.ts';
+export { comment, entryDeclarations, generateEntry } from './entry.ts';
 export { supportedDTypes } from './types.ts';
 export { Support } from './support.ts';

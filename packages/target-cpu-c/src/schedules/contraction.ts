@@ -65,6 +65,7 @@ function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
 
   const context = stageContext(fn, ctx);
   const { exprs } = ctx;
+  if ([...sum.spatial, ...sum.reduce].some((i) => exprs.valueOf(i.extent) === 0)) return 'there are no elements';
   const axes = mergeTrailing(context, sum, epilogue);
   const flat = (l: Expr): Expr => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args);
   const operands = product.value.args.map(flat);

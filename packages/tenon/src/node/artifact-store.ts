@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diagnostic, diagnosticOf, type Diagnostic } from '@tenon/plugin';
 import { fileSource } from '@tenon/runtime/node';
@@ -72,6 +72,8 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
     async put(key, write, record) {
       const path = artifactPath(key);
       try {
+        // Who can write here can run code as its owner. Failing is reported by the next step.
+        await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
         const written = await writeFileAtomically(path, write);
         if (written.bytes > maxBytes) {
           await remove(key);
