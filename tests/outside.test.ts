@@ -34,6 +34,7 @@ function model(session: Session): IRModule {
   return module.finish();
 }
 
+const createSession = (plugins: readonly Plugin[]): Session => new Session({ config: { plugins }, host });
 const config = (plugins: readonly Plugin[]): Config => ({ plugins, targets: ['acme-js', 'cpu-c'], verify: 'pass' });
 const split = (plugins: readonly Plugin[] = [standardOps(), cpuC(), acme()]): Promise<Compilation> => compileModule(model, { config: config(plugins), host });
 
@@ -43,7 +44,7 @@ function inputs(n: number): { [name: string]: HostTensor } {
 }
 
 async function expectReference(loaded: Model, n: number): Promise<void> {
-  const session = new Session({ config: { plugins: [standardOps()] }, host });
+  const session = createSession([standardOps()]);
   const module = model(session);
   const given = inputs(n);
   const want = await evaluateGraph(module, module.functions.get('main') as GraphFunction, [given['x']!, given['y']!], session);
@@ -108,7 +109,7 @@ describe('a plugin from outside', () => {
     const rival: Plugin = { name: 'rival', namespace: 'rival', contract: acme().contract, facets: [{ op: 'math.add', facets: { 'acme.opcode': 'plus' } }] };
     let thrown: unknown;
     try {
-      new Session({ config: { plugins: [standardOps(), rival, acme()] }, host });
+      createSession([standardOps(), rival, acme()]);
     } catch (error) {
       thrown = error;
     }

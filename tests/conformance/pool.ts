@@ -3,8 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Case } from './cases.ts';
 import type { Done, Outcome, Work } from './protocol.ts';
 
-const script = fileURLToPath(new URL('./worker.ts', import.meta.url));
-const caseLimit = 10_000;
+const workerScript = fileURLToPath(new URL('./worker.ts', import.meta.url));
 
 export interface PoolOptions {
   readonly target: string;
@@ -12,10 +11,14 @@ export interface PoolOptions {
   /** Cases compiled together. */
   readonly batch: number;
   readonly onOutcome: (c: Case, outcome: Outcome) => void;
+  /** Milliseconds that a case may take; default: 10 s. */
+  readonly limit?: number;
+  /** The program of a worker. */
+  readonly script?: string;
 }
 
 /**
- * Runs cases in child processes. A case that takes longer than 10 s, or takes its process down, is an error and the
+ * Runs cases in child processes. A case that takes longer than the limit, or takes its process down, is an error and the
  * process is replaced. Where a batch fails as a whole its cases are run one by one.
  */
 export async function runPool(cases: readonly Case[], options: PoolOptions): Promise<void> {
@@ -24,12 +27,12 @@ export async function runPool(cases: readonly Case[], options: PoolOptions): Pro
   await Promise.all(Array.from({ length: options.processes }, () => worker(queue, options)));
 }
 
-async function worker(queue: (readonly Case[])[], { target, onOutcome }: PoolOptions): Promise<void> {
+async function worker(queue: (readonly Case[])[], { target, onOutcome, limit = 10_000, script = workerScript }: PoolOptions): Promise<void> {
   let child: ChildProcess | null = null;
   let id = 0;
   for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
-    child ??= await start(target);
-    const answer = await ask(child, { id: id++, cases: batch }, caseLimit + 1000 * (batch.length - 1));
+    child ??= await start(script, target);
+    const answer = await ask(child, { id: id++, cases: batch }, limit + (limit / 10) * (batch.length - 1));
     if (answer.dead) child = null;
     if (answer.outcomes !== null) batch.forEach((c, i) => onOutcome(c, answer.outcomes![i]!));
     else if (batch.length > 1) queue.unshift(...batch.map((c) => [c]));
@@ -39,7 +42,7 @@ async function worker(queue: (readonly Case[])[], { target, onOutcome }: PoolOpt
 }
 
 /** Starts a process. Loading the compiler is no case's time, and its failure is the runner's. */
-function start(target: string): Promise<ChildProcess> {
+function start(script: string, target: string): Promise<ChildProcess> {
   const child = fork(script, [target], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   return new Promise((resolve, reject) => {
     let words = '';

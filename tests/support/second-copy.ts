@@ -1,13 +1,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type * as core from '@tenon/core';
+import type * as ops from '@tenon/ops';
+import type * as plugin from '@tenon/plugin';
 import { build } from 'esbuild';
 import { cacheFolder } from './data.ts';
 
 export interface SecondCopy {
-  readonly core: typeof import('@tenon/core');
-  readonly plugin: typeof import('@tenon/plugin');
-  readonly ops: typeof import('@tenon/ops');
+  readonly core: typeof core;
+  readonly plugin: typeof plugin;
+  readonly ops: typeof ops;
 }
 
 /** A copy of the packages plugin, core and ops that shares no module with those of this process. */

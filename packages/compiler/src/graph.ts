@@ -75,10 +75,13 @@ export class Contents {
   }
 }
 
-/** A name for a function or constant that the module does not have yet. */
-export function freshName(taken: { has(name: string): boolean }, base: string): string {
+/** A name for a function that the module does not have yet. `next`: where counting goes on for each base, for many names of one base. */
+export function freshName(taken: { has(name: string): boolean }, base: string, next: Map<string, number> = new Map()): string {
   const clean = base.replace(/[^A-Za-z0-9_]/g, '_');
   let name = clean;
-  for (let n = 1; taken.has(name); n++) name = `${clean}_${n}`;
+  let n = next.get(clean) ?? 0;
+  if (n > 0) name = `${clean}_${n}`;
+  while (taken.has(name)) name = `${clean}_${++n}`;
+  next.set(clean, n);
   return name;
 }

@@ -23,7 +23,7 @@ interface Definition {
 function fuseModule(module: IRModule, ctx: PassContext): IRModule {
   if (ctx.target?.form !== 'kernels') return module;
   const functions = new Map(module.functions);
-  const state: Fusion = { ctx, module, functions, dims: dimScope(module), definitions: new Map(), byHash: new Map() };
+  const state: Fusion = { ctx, module, functions, dims: dimScope(module), definitions: new Map(), byHash: new Map(), names: new Map() };
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] === ctx.target.name) functions.set(fn.name, fuseFunction(fn, state));
   }
@@ -39,6 +39,7 @@ interface Fusion {
   readonly definitions: Map<string, Definition>;
   /** Kernels by structure: equal kernels are one function. */
   readonly byHash: Map<string, string>;
+  readonly names: Map<string, number>;
 }
 
 function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
@@ -100,7 +101,7 @@ function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>,
   const hash = hashFunction(fn);
   let name = state.byHash.get(hash);
   if (name === undefined) {
-    name = freshName(state.functions, fn.name);
+    name = freshName(state.functions, fn.name, state.names);
     state.byHash.set(hash, name);
     state.functions.set(name, { ...fn, name });
   }

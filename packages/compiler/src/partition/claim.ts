@@ -115,7 +115,8 @@ class Convexity {
   }
 
   admits(claim: Claim): boolean {
-    if (claim.bindings.length === 1 && !this.#leaks) return true;
+    // A path from a single operator back to itself would lead through matches that were not admitted.
+    if (claim.bindings.length === 1) return true;
     const members = new Set(claim.bindings);
     const outside = (b: Binding): Binding[] => b.results.flatMap((r) => this.#users.get(r) ?? []).filter((user) => !members.has(user));
     const leaks = claim.bindings.slice(1).some((b) => outside(b).length > 0);

@@ -22,19 +22,14 @@ export function partition(module: IRModule, session: Session, targets: readonly 
   for (let round = 0; ; round++) {
     const fn = entryOf(current);
     const claims = claimGreedily(fn, current, session, offered);
-    const unclaimed = new Set(fn.bindings.filter((b) => !claims.labels.has(b)));
-    if (unclaimed.size === 0) return finish(current, fn, claims, session, targets);
-    // Bindings are matched by identity: decomposition walks the same function.
-    const next = round < roundLimit ? decomposeStep(current, session, new Set([fn.name]), (b) => unclaimed.has(b) || unclaimedTwin(b, unclaimed)) : current;
-    if (next === current) throw unsupported([...unclaimed], claims);
+    const unclaimed = fn.bindings.filter((b) => !claims.labels.has(b));
+    if (unclaimed.length === 0) return finish(current, fn, claims, session, targets);
+    // A binding whose arguments were replaced in the same walk is a new object with the same results.
+    const unclaimedResults = new Set(unclaimed.map((b) => b.results));
+    const next = round < roundLimit ? decomposeStep(current, session, new Set([fn.name]), (b) => unclaimedResults.has(b.results)) : current;
+    if (next === current) throw unsupported(unclaimed, claims);
     current = next;
   }
-}
-
-/** A binding whose arguments were replaced in the same walk is a new object with the same results. */
-function unclaimedTwin(binding: Binding, unclaimed: ReadonlySet<Binding>): boolean {
-  for (const b of unclaimed) if (b.results === binding.results) return true;
-  return false;
 }
 
 function entryOf(module: IRModule): GraphFunction {

@@ -1,7 +1,7 @@
 import type { Binding, Context, GraphFunction, IRModule, Pass, Phase, Value } from '@tenon/plugin';
 import { graphFunctions, withFunctions } from '../graph.ts';
 
-/** Removes bindings whose results nobody uses, then constants, sources, functions and dims that nothing mentions. */
+/** Removes bindings whose results nobody uses, then constants and sources that nothing mentions. */
 export function deadCode(name: string, phase: Phase, order: Pick<Pass, 'after' | 'before'> = {}): Pass {
   return { name, phase, ...order, doc: 'Removes what no result depends on.', run: (module, ctx) => removeUnused(module, ctx) };
 }
@@ -13,11 +13,11 @@ export function removeUnused(module: IRModule, ctx: Context): IRModule {
     for (const binding of fn.bindings) for (const arg of binding.args) if (arg?.constant) used.add(arg.name);
     for (const result of fn.results) if (result.constant) used.add(result.name);
   }
-  if (used.size === live.constants.size) return live;
-  const constants = new Map([...live.constants].filter(([name]) => used.has(name)));
-  const sources = new Set<string>();
-  for (const c of constants.values()) if (c.data.kind === 'range') sources.add(c.data.source);
-  return { ...live, constants, sources: new Map([...live.sources].filter(([name]) => sources.has(name))) };
+  const constants = used.size === live.constants.size ? live.constants : new Map([...live.constants].filter(([name]) => used.has(name)));
+  const read = new Set<string>();
+  for (const c of constants.values()) if (c.data.kind === 'range') read.add(c.data.source);
+  if (constants === live.constants && read.size === live.sources.size) return live;
+  return { ...live, constants, sources: new Map([...live.sources].filter(([name]) => read.has(name))) };
 }
 
 function removeDeadBindings(fn: GraphFunction, ctx: Context): GraphFunction {

@@ -107,22 +107,14 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
   if (resultBytes > limit || (resultBytes > argumentBytes && resultBytes > growthLimit)) return null;
   if (binding.args.length === 0 && resultBytes > makerLimit) return null;
 
-  const snapshot = module.finish();
-  const args: (HostTensor | null)[] = [];
-  for (const decl of decls) {
-    if (decl === null) {
-      args.push(null);
-      continue;
-    }
-    const shape = decl.type.shape.map((d) => ctx.exprs.valueOf(d)!);
-    args.push(fromBytes(decl.type.dtype, shape, await ctx.constantBytes(snapshot, decl)));
-  }
   let results: readonly HostTensor[] | null;
   try {
+    const args: (HostTensor | null)[] = [];
+    for (const decl of decls) args.push(decl === null ? null : await readConstant(decl, module.finish(), ctx));
     results = ctx.evaluate(binding.callee, args, binding.attrs);
   } catch (error) {
     // An element type that reference evaluation does not know: the operator stays as it is.
-    if (diagnosticOf(error)?.code === 'interp/dtype') return null;
+    if (unknownDType.has(diagnosticOf(error)?.code ?? '')) return null;
     throw error;
   }
   if (results === null) return null;
@@ -137,6 +129,12 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
     module.source(source);
     return module.constant(`${binding.callee.replace(/^.*\./, '')}_${module.constants.size}`, type, { kind: 'range', source: source.name, offset: 0, bytes: bytes.length });
   });
+}
+
+const unknownDType: ReadonlySet<string> = new Set(['interp/dtype', 'constant/inline']);
+
+async function readConstant(decl: ConstantDecl, module: IRModule, ctx: Context): Promise<HostTensor> {
+  return fromBytes(decl.type.dtype, decl.type.shape.map((d) => ctx.exprs.valueOf(d)!), await ctx.constantBytes(module, decl));
 }
 
 /** Whether attributes depend on dims that have no value yet. */
