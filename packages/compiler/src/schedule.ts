@@ -10,6 +10,8 @@ export interface ScheduleRecord {
   readonly target: string;
   readonly rule: string | null;
   readonly rejected: readonly { readonly rule: string; readonly code: string; readonly message: string }[];
+  /** The free choices that the rule took: the trace that makes the same schedule again. */
+  readonly choices: readonly { readonly name: string; readonly value: number | string | boolean }[];
 }
 
 /**
@@ -78,12 +80,19 @@ function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: Pass
   for (const rule of rules) {
     const verdict: Verdict = rule.applies(fn, targetCtx);
     if (verdict.ok) {
-      records.push({ kernel: fn.name, target: targetCtx.target.name, rule: rule.id, rejected });
-      return rule.apply(fn, targetCtx);
+      const choices: { name: string; value: number | string | boolean }[] = [];
+      records.push({ kernel: fn.name, target: targetCtx.target.name, rule: rule.id, rejected, choices });
+      return rule.apply(fn, targetCtx, {
+        choose: (name, values, byDefault) => {
+          if (!values.includes(byDefault)) ctx.fail({ code: 'schedule/choice', message: `${rule.id}: the default ${byDefault} of ${name} is not among its values` });
+          choices.push({ name, value: byDefault });
+          return byDefault;
+        },
+      });
     }
     rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message });
   }
-  records.push({ kernel: fn.name, target: targetCtx.target.name, rule: null, rejected });
+  records.push({ kernel: fn.name, target: targetCtx.target.name, rule: null, rejected, choices: [] });
   return fn;
 }
 

@@ -3,7 +3,7 @@ import type { TypeBuilder } from './build.ts';
 import type { Diagnostic, DiagnosticInit } from './diagnostic.ts';
 import type { DType } from './dtype.ts';
 import type { Expr, ExprBuilder } from './expr.ts';
-import type { GraphFunction, Value } from './graph.ts';
+import type { Effects, GraphFunction, Value } from './graph.ts';
 import type { ByteSource, Host } from './host.ts';
 import type { ConstantDecl, IRModule, SourceDecl } from './module.ts';
 import type { FacetName, Facets, HostTensor, Operator } from './operator.ts';
@@ -36,7 +36,9 @@ export interface Context {
 
   /** Starts a new module, or goes on from one. */
   module(from?: IRModule): ModuleBuilder;
-  /** Starts a graph function inside a module under construction. */
+  /** What the call of an operator changes, by its `effects` facet. */
+  effects(op: string, args: readonly (Type | null)[], attrs: Attrs): Effects | null;
+  /** Matches a pattern at a value of a graph function; null where it does not match. */
   match(pattern: Pattern, value: Value, fn: GraphFunction, module: IRModule): Match | null;
   /** The bytes of a constant, dense and row-major. */
   constantBytes(module: IRModule, constant: ConstantDecl): Promise<Uint8Array>;

@@ -5,7 +5,7 @@ export type Severity = 'error' | 'warning' | 'note';
 /** One problem, told once: what, where in the user's model or text, and what to do next. Plain data. */
 export interface Diagnostic {
   readonly severity: Severity;
-  /** Stable and searchable, e.g. `onnx/unsupported-operator`. Documented in docs/errors.md. */
+  /** Stable and searchable, e.g. `onnx/unsupported-operator`. */
   readonly code: string;
   readonly message: string;
   readonly hint: string | null;

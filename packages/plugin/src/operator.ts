@@ -1,6 +1,7 @@
 import type { GraphBuilder, TensorBuilder } from './build.ts';
+import type { DType } from './dtype.ts';
 import type { Expr, ExprBuilder } from './expr.ts';
-import type { Value } from './graph.ts';
+import type { Effects, Value } from './graph.ts';
 import type { Buffer } from './tensor.ts';
 import type { Attrs, AttrValue, TensorType, Type } from './types.ts';
 
@@ -27,6 +28,8 @@ export interface InferCall {
   tensor(i: number): TensorType;
   /** The elements of integer argument i, flattened, where they are known as dims; null where they are not. */
   contents(i: number): readonly Expr[] | null;
+  /** An element type by name: sizes of block formats, for instance. Refuses unknown names. */
+  dtype(name: string): DType;
   /** Refuses the call: throws a diagnostic that names the operator. `code` is lower-case with dashes. */
   fail(code: string, message: string, hint?: string): never;
 }
@@ -94,6 +97,8 @@ export interface Facets {
   readonly decompose?: (call: DecomposeCall, b: GraphBuilder) => readonly Value[] | null;
   /** Result 0 has the bytes of argument 0 in the same order: a change of type or shape only. */
   readonly view?: true;
+  /** Which arguments a call changes, and which results are an argument's memory; null or absent: none. */
+  readonly effects?: (call: InferCall) => Effects | null;
   /** Calls with equal arguments may differ (random numbers), or have effects: never merged, folded or dropped. */
   readonly impure?: true;
   /** Calls for the generated differential tests: zero-sized, scalar, broadcast, negative axes, odd sizes, each dtype. */

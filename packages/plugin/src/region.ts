@@ -25,7 +25,7 @@ export interface Launch {
   readonly kernel: string;
   /** Indices into RegionPlan.buffers: inputs, then outputs. */
   readonly args: readonly number[];
-  /** Values of the function's free dims and scalars, in the order of `RegionPlan.scalars` of that kernel. */
+  /** Values of the function's free dims and scalars, by name. */
   readonly scalars: readonly { readonly name: string; readonly value: Expr }[];
   /** The model nodes that this kernel computes. */
   readonly locs: readonly Location[];

@@ -53,12 +53,19 @@ export interface Rule {
   readonly doc: string;
 }
 
+/** The free choices of a schedule, so that tuning can replay it with others. */
+export interface ScheduleChoices {
+  /** One of `values`: `byDefault`, or what a trace says. Names are unique within one application of a rule. */
+  choose<T extends number | string | boolean>(name: string, values: readonly T[], byDefault: T): T;
+}
+
 /** Transforms a tensor function for a target. Of the rules that apply, the one with the highest `specificity` wins. */
 export interface ScheduleRule {
   readonly id: string;
   readonly target: string;
   readonly specificity: number;
   readonly applies: (fn: TensorFunction, ctx: TargetContext) => Verdict;
-  readonly apply: (fn: TensorFunction, ctx: TargetContext) => TensorFunction;
+  /** Takes every free choice through `choices`: what it does at the defaults is the default schedule. */
+  readonly apply: (fn: TensorFunction, ctx: TargetContext, choices: ScheduleChoices) => TensorFunction;
   readonly doc: string;
 }

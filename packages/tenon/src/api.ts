@@ -7,7 +7,7 @@ import type { BuildOptions, CompileOptions, LoadArtifactOptions, LoadOptions, Mo
 
 /** What users call. */
 export interface Api {
-  /** Compiles a model for this machine and loads it. An unchanged model comes from the cache. Throws diagnostics, see docs/errors.md. */
+  /** Compiles a model for this machine and loads it. An unchanged model comes from the cache. Throws errors that carry a diagnostic (`diagnosticOf`). */
   compile(model: ModelInput, options?: CompileOptions): Promise<Model>;
   /** Loads an artifact that was compiled before, from a path, a URL, its bytes, or a source. */
   load(artifact: string | URL | Uint8Array | ByteSource, options?: LoadArtifactOptions): Promise<Model>;

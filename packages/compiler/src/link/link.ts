@@ -105,6 +105,7 @@ function linkRegion(name: string, input: LinkInput, constantIndex: (name: string
     const f = module.functions.get(fn);
     return f?.kind === 'graph' && typeof f.attrs['variantOf'] === 'string' ? f.attrs['variantOf'] : fn;
   };
+  const guardsOf = (fn: string): readonly Expr[] => ((module.functions.get(fn) as GraphFunction | undefined)?.attrs['guards'] ?? []) as readonly Expr[];
   const found: { blob: number; entry: EntryManifest }[] = [];
   input.blobs.forEach(({ blob }, i) => {
     for (const entry of blob.entries) if (variantOf(entry.region) === name) found.push({ blob: i, entry });
@@ -121,7 +122,7 @@ function linkRegion(name: string, input: LinkInput, constantIndex: (name: string
     variants: found.map(({ blob, entry }): RegionVariant => ({
       blob, symbol: entry.symbol, constants: entry.constants.map(constantIndex), dims: entry.dims, runDims: entry.runDims,
       workspace: entry.workspace === null ? null : encodeDim(entry.workspace),
-      guards: entry.region === name ? ((own.attrs['guards'] ?? []) as readonly Expr[]).map(encodeDim) : [],
+      guards: guardsOf(entry.region).map(encodeDim),
       kernels: entry.kernels.map((k) => ({
         name: k.name, ops: k.ops, locs: k.locs,
         flops: k.flops === null ? null : encodeDim(k.flops), bytes: k.bytes === null ? null : encodeDim(k.bytes),

@@ -51,6 +51,7 @@ async function foldFunction(fn: GraphFunction, module: ModuleUnderConstruction, 
     if (binding.kind === 'op' && isPure(binding, ctx)) {
       const spelled = spellOut(binding, contents, module, names, ctx);
       if (spelled !== null) {
+        for (const made of spelled.bindings) contents.visit(made);
         out.push(...spelled.bindings);
         replaced.set(binding.results[0]!, spelled.value);
         changed = true;

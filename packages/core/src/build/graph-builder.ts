@@ -151,7 +151,8 @@ export class GraphFragment implements GraphBuilder {
       const elements = contents[i];
       if (elements) this.#module.knownContents.set(r, elements);
     });
-    this.bindings.push({ kind: 'op', callee: name, args, scalars: [], attrs, results, effects: null, loc: this.loc });
+    const effects = ctx.effects(name, types, attrs);
+    this.bindings.push({ kind: 'op', callee: name, args, scalars: [], attrs, results, effects, loc: this.loc });
     return results;
   }
 

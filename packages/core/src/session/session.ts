@@ -1,6 +1,6 @@
 import {
   diagnostic, TenonError,
-  type Attrs, type AttrValue, type ByteSource, type Config, type ConstantDecl, type Context, type Diagnostic, type DiagnosticInit, type DType, type Expr,
+  type Attrs, type AttrValue, type ByteSource, type Config, type ConstantDecl, type Context, type Diagnostic, type DiagnosticInit, type DType, type Effects, type Expr,
   type ExprLike, type FacetName, type Facets, type GraphFunction, type Host, type HostTensor, type InferCall, type IRModule, type Match, type ModuleBuilder,
   type Operator, type Pattern, type SourceDecl, type TargetContext, type TensorFunction, type TensorType, type Type, type TypeBuilder, type Value,
 } from '@tenon/plugin';
@@ -112,6 +112,7 @@ export class Session implements Context {
       this.fail({ code: `op/${code}`, message: `${op}: ${message}`, op, hint: hint ?? null });
     return {
       op, args, attrs, exprs: this.exprs, contents, fail,
+      dtype: (name) => this.dtype(name),
       tensor: (i) => {
         const type = args[i];
         if (type?.kind === 'tensor') return type;
@@ -147,6 +148,11 @@ export class Session implements Context {
   shapeValue(op: string, args: readonly (Type | null)[], attrs: Attrs, contents: (i: number) => readonly Expr[] | null): readonly (readonly Expr[] | null)[] {
     const shapeValue = this.facet(op, 'shapeValue');
     return shapeValue === undefined ? [] : shapeValue(this.#call(op, args, this.#withDefaults(this.#operator(op), attrs), contents));
+  }
+
+  effects(op: string, args: readonly (Type | null)[], attrs: Attrs): Effects | null {
+    const effects = this.facet(op, 'effects');
+    return effects === undefined ? null : effects(this.#call(op, args, this.#withDefaults(this.#operator(op), attrs), () => null));
   }
 
   evaluate(op: string, args: readonly (HostTensor | null)[], attrs: Attrs): readonly HostTensor[] | null {

@@ -1,4 +1,4 @@
-import { accept, reject, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { accept, reject, type Buffer, type Expr, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { loadsOf, seq } from '@tenon/core';
 import { alloc, flatIndex, isVariable, linearIn, loop, loops, parallelOver, stagesOf, store, type Stage } from '@tenon/schedule';
 import { lanes, vectorRegisters } from './machine.ts';
@@ -19,10 +19,10 @@ export const contraction: ScheduleRule = {
     const plan = analyze(fn, ctx);
     return typeof plan === 'string' ? reject('schedule/contraction', plan) : accept();
   },
-  apply: (fn, ctx) => {
+  apply: (fn, ctx, choices) => {
     const plan = analyze(fn, ctx);
     if (typeof plan === 'string') throw new RangeError(plan);
-    return emit(fn, plan, ctx);
+    return emit(fn, plan, ctx, choices);
   },
 };
 
@@ -144,14 +144,20 @@ function tileSize(plan: Plan, width: number, registers: number, rowExtent: numbe
   return { rows: Math.ceil(rowExtent / tiles), columns };
 }
 
-function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext): TensorFunction {
+function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: ScheduleChoices): TensorFunction {
   const context = stageContext(fn, ctx);
   const { exprs } = ctx;
   const staged = stagesOf(fn)!;
   const { dtype } = plan.sum.form.store.value;
   const width = lanes(ctx, dtype);
   const { column, row } = plan;
-  const tile = tileSize(plan, width, vectorRegisters(ctx), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const best = tileSize(plan, width, vectorRegisters(ctx), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const around = (n: number, most: number): number[] => [...new Set([n, 1, 2, 4, 6, 8, 12, 16].filter((v) => v <= Math.max(n, most)))].sort((a, b) => a - b);
+  const rowLimit = row === null ? 1 : (exprs.valueOf(row.extent) ?? 16);
+  const tile: TileSize = {
+    rows: choices.choose('rows', around(best.rows, rowLimit), best.rows),
+    columns: choices.choose('columns', [...new Set([best.columns, ...[1, 2, 4, 8].map((n) => n * width)])].sort((a, b) => a - b), best.columns),
+  };
   const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
   const order: { axis: Axis; step: number }[] = [
     ...plan.shared.map((axis) => ({ axis, step: 1 })),
