@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  accept, any, definePlugin, op, reject, require,
+  accept, any, constraint, definePlugin, op, reject,
   type Binding, type Config, type GraphFunction, type IRModule, type Placement, type Value,
 } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
@@ -50,7 +50,7 @@ graph @main(%x: f32[4]) -> f32[4] {
         name: 'a', form: 'graph',
         takes: [
           { pattern: op('math.exp', [op('math.tanh')]) },
-          { pattern: op('math.neg', null, { name: 'y' }), require: [require.dtype('y', 'f16', 'f64')] },
+          { pattern: op('math.neg', null, { name: 'y' }), require: [constraint.dtype('y', 'f16', 'f64')] },
           { pattern: op('math.tanh'), check: () => reject('a/busy', 'not today', 'come again') },
         ],
       },
@@ -70,7 +70,7 @@ graph @main(%x: f32[n]) -> f32[n] {
   %0: f32[n] = math.tanh(%x)
   return %0
 }`;
-    const takes = [{ pattern: op('math.tanh', [any('x')]), require: [require.multipleOf('x', 0, 8)] }];
+    const takes = [{ pattern: op('math.tanh', [any('x')]), require: [constraint.multipleOf('x', 0, 8)] }];
     const { module, session } = await split([{ name: 'a', form: 'graph', takes }, { name: 'host' }], text);
     const n = session.exprs.variable('n');
     expect(graph(module, 'region_0_a').attrs).toMatchObject({ target: 'a', guards: [session.exprs.eq(session.exprs.mod(n, 8), 0)] });

@@ -26,6 +26,7 @@ export class NodeConversion implements Conversion {
   readonly ctx: Context;
   private readonly attributes: ReadonlyMap<string, OnnxAttribute>;
   private readonly tensors: Tensors;
+  private readonly read = new Set<string>();
 
   constructor(state: ImportState, node: OnnxNode, domain: string, opset: number, inputs: readonly (Value | null)[], attributes: ReadonlyMap<string, OnnxAttribute>) {
     this.node = node;
@@ -84,10 +85,17 @@ export class NodeConversion implements Conversion {
   }
 
   has(name: string): boolean {
+    this.read.add(name);
     return this.attributes.has(name);
   }
   attribute(name: string): OnnxAttribute | null {
+    this.read.add(name);
     return this.attributes.get(name) ?? null;
+  }
+
+  /** Attributes of the node that nobody has asked for: an option that the conversion does not know. */
+  unread(): readonly string[] {
+    return [...this.attributes.keys()].filter((name) => !this.read.has(name));
   }
 
   /** The attribute if it is there and of this type, where the model states a type (IR version 1 need not). */

@@ -10,6 +10,18 @@ import { readModel } from './read.ts';
 import { checkOperators } from './support.ts';
 import { Tensors } from './tensors.ts';
 
+/**
+ * Attributes that a conversion may leave unread: hints, training options and marks of old opsets do not change what
+ * inference computes; the others repeat a shape, or matter only where a conversion asks for them.
+ */
+const withoutEffect: ReadonlySet<string> = new Set([
+  'consumed_inputs', 'is_test', 'spatial', 'momentum', 'seed', 'ratio', 'stash_type', 'softmax_precision', // no effect here
+  'hidden_size', // of recurrent operators: the weights have it
+  'noop_with_empty_axes', // asked for where axes are empty
+  'saturate', // of casts to 8-bit floats
+  'sorted', // of TopK: results are always sorted
+]);
+
 /** Names that nodes may refer to: of the graph, or of one call of a local function. */
 interface Scope {
   /** null: an optional input of a local function that the caller leaves out. */
@@ -187,7 +199,10 @@ class GraphImport {
     this.state.b.loc = location;
     const entry = findConverter(this.table, node)!;
     const c = new NodeConversion(this.state, node, domain, scope.opsets.get(domain) ?? 1, inputs, attributes);
-    return entry.convert(c);
+    const results = entry.convert(c);
+    const [unread] = c.unread().filter((name) => !withoutEffect.has(name));
+    if (unread !== undefined) c.unsupported('onnx/unsupported-attribute', `the attribute ${unread} is not supported`);
+    return results;
   }
 
   /** Converts the body of a local function in place of its call. */

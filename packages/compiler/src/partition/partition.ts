@@ -2,7 +2,8 @@ import { diagnostic, entryFunction, TenonError, type Binding, type GraphFunction
 import { type ResolvedTarget, type Session } from '@tenon/core';
 import { claimGreedily, type Claims } from './claim.ts';
 import { decomposeStep } from './legalize.ts';
-import { outlineRegions } from './regions.ts';
+import { freshName } from '../graph.ts';
+import { outlineRegions, type Region } from './regions.ts';
 
 export interface Partitioned {
   readonly module: IRModule;
@@ -18,18 +19,52 @@ const roundLimit = 32;
  */
 export function partition(module: IRModule, session: Session, targets: readonly ResolvedTarget[]): Partitioned {
   const offered = session.config.partition?.strategy === 'host' ? targets.slice(-1) : targets;
+  const { module: lowered, claims, unclaimed } = claimAll(module, entryOf(module).name, session, offered);
+  if (unclaimed.length > 0) throw unsupported(unclaimed, claims);
+  return finish(lowered, entryOf(lowered), claims, session, targets);
+}
+
+/** Claims the operators of a function, decomposing those that nobody takes as far as that goes. */
+function claimAll(
+  module: IRModule, name: string, session: Session, targets: readonly ResolvedTarget[],
+): { module: IRModule; claims: Claims; unclaimed: readonly Binding[] } {
   let current = module;
   for (let round = 0; ; round++) {
-    const fn = entryOf(current);
-    const claims = claimGreedily(fn, current, session, offered);
+    const fn = current.functions.get(name) as GraphFunction;
+    const claims = claimGreedily(fn, current, session, targets);
     const unclaimed = fn.bindings.filter((b) => !claims.labels.has(b));
-    if (unclaimed.length === 0) return finish(current, fn, claims, session, targets);
+    if (unclaimed.length === 0 || round === roundLimit) return { module: current, claims, unclaimed };
     // A binding whose arguments were replaced in the same walk is a new object with the same results.
     const unclaimedResults = new Set(unclaimed.map((b) => b.results));
-    const next = round < roundLimit ? decomposeStep(current, session, new Set([fn.name]), (b) => unclaimedResults.has(b.results)) : current;
-    if (next === current) throw unsupported(unclaimed, claims);
+    const next = decomposeStep(current, session, new Set([name]), (b) => unclaimedResults.has(b.results));
+    if (next === current) return { module: current, claims, unclaimed };
     current = next;
   }
+}
+
+/**
+ * Gives every region of another target than the host a variant for the host: the same function under `variantOf`, which
+ * runs where the region's code cannot. A region with operators that the host does not take gets none.
+ */
+function addVariants(module: IRModule, regions: readonly Region[], session: Session, host: ResolvedTarget): IRModule {
+  let current = module;
+  for (const region of regions) {
+    if (region.target === host.name) continue;
+    const name = freshName(current.functions, `${region.name}_on_${host.name}`);
+    const variant: GraphFunction = { ...(current.functions.get(region.name) as GraphFunction), name, attrs: { target: host.name, variantOf: region.name } };
+    const { module: lowered, claims, unclaimed } = claimAll({ ...current, functions: new Map(current.functions).set(name, variant) }, name, session, [host]);
+    if (unclaimed.length === 0) {
+      current = lowered;
+      continue;
+    }
+    const [first] = unclaimed;
+    const reason = claims.rejected.get(first!)?.at(-1);
+    session.report({
+      severity: 'note', code: 'partition/no-variant', op: first!.callee, loc: first!.loc,
+      message: `${region.name} runs on ${region.target} alone, because ${host.name} does not take ${first!.callee}${reason === undefined ? '' : `: ${reason.message}`}`,
+    });
+  }
+  return current;
 }
 
 function entryOf(module: IRModule): GraphFunction {
@@ -40,7 +75,8 @@ function entryOf(module: IRModule): GraphFunction {
 
 function finish(module: IRModule, fn: GraphFunction, claims: Claims, session: Session, targets: readonly ResolvedTarget[]): Partitioned {
   const order = targets.map((t) => t.name);
-  const { module: outlined, regions } = outlineRegions(module, fn, claims.labels, order, session.config.partition?.fallback ?? 'host');
+  const { module: cut, regions } = outlineRegions(module, fn, claims.labels, order);
+  const outlined = session.config.partition?.fallback === 'none' ? cut : addVariants(cut, regions, session, targets.at(-1)!);
   const regionOf = new Map<Binding, string>();
   for (const region of regions) for (const b of region.bindings) regionOf.set(b, region.name);
   const placements = fn.bindings.map((b): Placement => {

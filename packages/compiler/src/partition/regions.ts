@@ -54,12 +54,9 @@ export function cutRegions(fn: GraphFunction, labels: ReadonlyMap<Binding, Claim
   return [...groups.values()].sort((a, b) => a.stage - b.stage || order.indexOf(a.target) - order.indexOf(b.target));
 }
 
-/**
- * Moves every region into a graph function of its own, called by a region binding. A region of another target than the
- * host also gets a variant for the host: the same function under `variantOf`, compiled by the host.
- */
+/** Moves every region into a graph function of its own, called by a region binding. */
 export function outlineRegions(
-  module: IRModule, fn: GraphFunction, labels: ReadonlyMap<Binding, Claim>, order: readonly string[], fallback: 'host' | 'none',
+  module: IRModule, fn: GraphFunction, labels: ReadonlyMap<Binding, Claim>, order: readonly string[],
 ): { module: IRModule; regions: readonly Region[] } {
   const host = order.at(-1)!;
   const functions = new Map(module.functions);
@@ -79,12 +76,11 @@ export function outlineRegions(
   for (const group of groups) {
     const inside = new Set(group.bindings);
     const defined = new Set(group.bindings.flatMap((b) => b.results));
-    const params: Value[] = [];
+    const outside = new Set<Value>();
     for (const binding of group.bindings) {
-      for (const arg of binding.args) {
-        if (arg !== null && !arg.constant && !defined.has(arg) && !params.includes(arg)) params.push(arg);
-      }
+      for (const arg of binding.args) if (arg !== null && !arg.constant && !defined.has(arg)) outside.add(arg);
     }
+    const params = [...outside];
     const results = [...defined].filter((v) => modelResults.has(v) || [...(usedBy.get(v) ?? [])].some((b) => !inside.has(b)));
     const name = freshName(functions, `region_${regions.length}_${group.target}`);
     const guards = [...new Set(group.bindings.flatMap((b) => labels.get(b)!.guards))];
@@ -98,10 +94,6 @@ export function outlineRegions(
       },
     };
     functions.set(name, region);
-    if (group.target !== host && fallback === 'host') {
-      const variant = freshName(functions, `${name}_on_${host}`);
-      functions.set(variant, { ...region, name: variant, attrs: { target: host, variantOf: name } });
-    }
     regions.push({ name, target: group.target, bindings: group.bindings });
     calls.push({ kind: 'region', callee: name, args: params, scalars: [], attrs: {}, results, effects: null, loc: null });
   }
