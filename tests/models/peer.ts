@@ -9,14 +9,14 @@ const types: { readonly [dtype: string]: OrtType } = {
 };
 const dtypes = new Map(Object.entries(types).map(([ours, theirs]) => [theirs as string, ours]));
 
-/** The model in onnxruntime, with as many threads as there are cores. */
+/** The model in onnxruntime; by default with as many threads as there are cores. */
 export class Peer {
   readonly #session: InferenceSession;
   private constructor(session: InferenceSession) {
     this.#session = session;
   }
-  static async load(file: string): Promise<Peer> {
-    return new Peer(await InferenceSession.create(file, { executionProviders: ['cpu'], intraOpNumThreads: availableParallelism(), logSeverityLevel: 3 }));
+  static async load(file: string, threads: number = availableParallelism()): Promise<Peer> {
+    return new Peer(await InferenceSession.create(file, { executionProviders: ['cpu'], intraOpNumThreads: threads, logSeverityLevel: 3 }));
   }
   feeds(inputs: Inputs): { [name: string]: Tensor } {
     return Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, new Tensor(types[t.dtype]!, t.data as never, t.shape)]));

@@ -65,6 +65,11 @@ export async function load(compilation: Compilation, threads: number = available
   } finally {
     compilation.dispose();
   }
+  return loadArtifact(artifact, threads);
+}
+
+/** Loads an artifact. */
+export async function loadArtifact(artifact: Uint8Array, threads: number): Promise<Runnable & { readonly model: Model }> {
   const model = await createRuntime({ loaders: [cpuCLoader()], host, allowNative: true, threads }).load(artifact);
   const inputs = model.inputs.map((i) => i.name);
   const outputs = model.outputs.map((o) => o.name);

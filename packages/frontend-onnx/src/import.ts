@@ -5,7 +5,7 @@ import { dtypeOf, type ConverterTable } from './convert.ts';
 import { FoldingBuilder } from './fold.ts';
 import { InputDims } from './inputs.ts';
 import type { OnnxAttribute, OnnxFunction, OnnxGraph, OnnxNode, OnnxValueInfo } from './model.ts';
-import { LocalFunctions, checkVersions, domainOf, findConverter, locationOf, opsetsOf, type Opsets } from './opset.ts';
+import { LocalFunctions, checkVersions, domainOf, findConverter, locationOf, newestOpset, opsetsOf, type Opsets } from './opset.ts';
 import { readModel } from './read.ts';
 import { checkOperators } from './support.ts';
 import { Tensors } from './tensors.ts';
@@ -20,6 +20,7 @@ const withoutEffect: ReadonlySet<string> = new Set([
   'noop_with_empty_axes', // asked for where axes are empty
   'saturate', // of casts to 8-bit floats
   'sorted', // of TopK: results are always sorted
+  'storage_order', // of MaxPool: asked for where its indices are used
 ]);
 
 /** Names that nodes may refer to: of the graph, or of one call of a local function. */
@@ -201,7 +202,11 @@ class GraphImport {
     const c = new NodeConversion(this.state, node, domain, scope.opsets.get(domain) ?? 1, inputs, attributes);
     const results = entry.convert(c);
     const [unread] = c.unread().filter((name) => !withoutEffect.has(name));
-    if (unread !== undefined) c.unsupported('onnx/unsupported-attribute', `the attribute ${unread} is not supported`);
+    if (unread !== undefined) {
+      // Conversions know the attributes of the opsets that they cover; a newer opset, or anybody, may add one that matters.
+      if (c.opset > newestOpset || domain !== '') c.unsupported('onnx/unsupported-attribute', `the attribute ${unread} is not supported`);
+      this.state.ctx.report({ severity: 'note', code: 'onnx/ignored-attribute', op: node.opType, loc: location, message: `${node.opType}: the attribute ${unread} is not looked at` });
+    }
     return results;
   }
 

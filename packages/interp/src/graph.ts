@@ -43,7 +43,7 @@ export async function evaluateGraph(
         if (callee?.kind !== 'tensor') throw new TenonError({ code: 'interp/callee', message: `@${binding.callee} is not a tensor function` });
         const scalars = new Map(known);
         callee.scalars.forEach((name, i) => scalars.set(name, evaluateDim(binding.scalars[i]!, known)));
-        results = evaluateTensorFunction(callee, present, scalars);
+        results = evaluateTensorFunction(callee, present, scalars, new Map(binding.effects?.aliases.map(([result, arg]) => [result, args[arg]!])));
         break;
       }
       case 'region': {

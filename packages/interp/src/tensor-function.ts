@@ -12,10 +12,11 @@ type Action = (frame: Frame) => void;
 
 /**
  * Runs a tensor function, statement by statement, with every index checked. `dims` gives values to dims that do not
- * follow from the shapes of inputs, and to the function's scalars.
+ * follow from the shapes of inputs, and to the function's scalars. Outputs start as zeros, or as copies of the tensors
+ * that `initial` gives by position: what an output that is an argument's memory holds already.
  */
 export function evaluateTensorFunction(
-  fn: TensorFunction, inputs: readonly HostTensor[], dims: ReadonlyMap<string, number> = new Map(),
+  fn: TensorFunction, inputs: readonly HostTensor[], dims: ReadonlyMap<string, number> = new Map(), initial: ReadonlyMap<number, HostTensor> = new Map(),
 ): HostTensor[] {
   const known = new Map(dims);
   fn.inputs.forEach((buffer, i) => {
@@ -30,8 +31,9 @@ export function evaluateTensorFunction(
   });
   const program = new Program(fn, known);
   fn.inputs.forEach((buffer, i) => program.attach(buffer, inputs[i]!));
-  const outputs = fn.outputs.map((buffer) => {
-    const tensor = zeros(buffer.dtype, program.shapeOf(buffer));
+  const outputs = fn.outputs.map((buffer, i) => {
+    const before = initial.get(i);
+    const tensor = before === undefined ? zeros(buffer.dtype, program.shapeOf(buffer)) : { ...before, data: (before.data as TypedArray).slice() };
     program.attach(buffer, tensor);
     return tensor;
   });

@@ -1,10 +1,10 @@
 import type { Expr, Let, Stmt, Store, TensorFunction } from '@tenon/plugin';
-import { expressionsOf, loadsOf, visitExprs, visitStmts } from '@tenon/core';
+import { childrenOf, expressionsOf, loadsOf, visitExprs, visitStmts } from '@tenon/core';
 
 /**
  * Inputs of a lowered kernel whose memory its output may take over: `[output, input]` pairs. Safe where every load of
- * the input stands in the very store to the output, or in a let around it, and at its index, every such index is stored once, and the output is
- * never read: then an element is read before it is overwritten, and by nobody later.
+ * the input stands in the very store to the output, or in a let around it, and at its index, no loop stores to one index
+ * again, and the output is never read: then an element is read before it is overwritten, and by nobody later.
  */
 export function inPlacePairs(fn: TensorFunction): readonly (readonly [number, number])[] {
   const pairs: [number, number][] = [];
@@ -12,7 +12,7 @@ export function inPlacePairs(fn: TensorFunction): readonly (readonly [number, nu
   fn.outputs.forEach((output, o) => {
     const writes = writesTo(fn, output.name);
     const key = (indices: readonly Expr[]): string => indices.map((e) => e.id).join();
-    if (new Set(writes.map((w) => key(w.store.indices))).size !== writes.length) return;
+    if (writes.some((w) => w.repeated) || new Set(writes.map((w) => key(w.store.indices))).size !== writes.length) return;
     if (loads.some((l) => l.value === output.name)) return;
     fn.inputs.forEach((input, i) => {
       if (input.dtype !== output.dtype || input.shape.length !== output.shape.length || !input.shape.every((d, axis) => d === output.shape[axis])) return;
@@ -40,20 +40,39 @@ export function inPlacePairs(fn: TensorFunction): readonly (readonly [number, nu
   return pairs;
 }
 
-/** The stores to a buffer, each with the lets that name parts of its value. */
-function writesTo(fn: TensorFunction, buffer: string): { store: Store; lets: Let[] }[] {
-  const writes: { store: Store; lets: Let[] }[] = [];
-  const taken = new Set<Stmt>();
-  visitStmts(fn.body, (s) => {
-    const lets: Let[] = [];
-    let inner = s;
-    while (inner.kind === 'let') {
-      lets.push(inner);
-      inner = inner.body;
+interface Write {
+  readonly store: Store;
+  /** The lets that name parts of its value. */
+  readonly lets: readonly Let[];
+  /** A loop around it leaves its index as it is. */
+  readonly repeated: boolean;
+}
+
+function writesTo(fn: TensorFunction, buffer: string): Write[] {
+  const writes: Write[] = [];
+  /** `varying`: loops around the statement, each with the variables whose values follow from its own. */
+  const visit = (s: Stmt, lets: readonly Let[], varying: readonly ReadonlySet<string>[]): void => {
+    switch (s.kind) {
+      case 'store': {
+        if (s.buffer !== buffer) return;
+        const used = new Set<string>();
+        for (const index of s.indices) visitExprs(index, (e) => void (e.op === 'var' && used.add(e.value as string)));
+        writes.push({ store: s, lets, repeated: varying.some((names) => [...names].every((name) => !used.has(name))) });
+        return;
+      }
+      case 'let': {
+        const used = new Set<string>();
+        visitExprs(s.value, (e) => void (e.op === 'var' && used.add(e.value as string)));
+        return visit(s.body, [...lets, s], varying.map((names) => ([...names].some((name) => used.has(name)) ? new Set([...names, s.variable]) : names)));
+      }
+      case 'for':
+        return visit(s.body, [], [...varying, new Set([s.variable])]);
+      case 'while':
+        return visit(s.body, [], [...varying, new Set()]);
+      default:
+        for (const child of childrenOf(s)) visit(child, [], varying);
     }
-    if (inner.kind !== 'store' || inner.buffer !== buffer || taken.has(inner)) return;
-    taken.add(inner);
-    writes.push({ store: inner, lets });
-  });
+  };
+  visit(fn.body, [], []);
   return writes;
 }

@@ -47,16 +47,20 @@ function claimAll(
  * runs where the region's code cannot. A region with operators that the host does not take gets none.
  */
 function addVariants(module: IRModule, regions: readonly Region[], session: Session, host: ResolvedTarget): IRModule {
-  let current = module;
+  let functions = new Map(module.functions);
+  let current: IRModule = { ...module, functions };
   for (const region of regions) {
     if (region.target === host.name) continue;
-    const name = freshName(current.functions, `${region.name}_on_${host.name}`);
-    const variant: GraphFunction = { ...(current.functions.get(region.name) as GraphFunction), name, attrs: { target: host.name, variantOf: region.name } };
-    const { module: lowered, claims, unclaimed } = claimAll({ ...current, functions: new Map(current.functions).set(name, variant) }, name, session, [host]);
+    const name = freshName(functions, `${region.name}_on_${host.name}`);
+    functions.set(name, { ...(functions.get(region.name) as GraphFunction), name, attrs: { target: host.name, variantOf: region.name } });
+    const { module: lowered, claims, unclaimed } = claimAll(current, name, session, [host]);
     if (unclaimed.length === 0) {
-      current = lowered;
+      if (lowered === current) continue;
+      functions = new Map(lowered.functions);
+      current = { ...lowered, functions };
       continue;
     }
+    functions.delete(name);
     const [first] = unclaimed;
     const reason = claims.rejected.get(first!)?.at(-1);
     session.report({
