@@ -3,6 +3,7 @@ import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
+import { Packer, packingOf, type Packing } from './pack.ts';
 
 /** Which rule took a kernel, and why the others did not. */
 export interface ScheduleRecord {
@@ -30,6 +31,8 @@ export function schedulePass(session: Session, records: ScheduleRecord[]): Pass 
 interface Scheduled {
   readonly pieces: readonly Piece[];
   readonly temporaries: readonly Buffer[];
+  /** Constant inputs that the schedule wants in another layout. */
+  readonly packings: ReadonlyMap<string, Packing>;
 }
 /** One launch: its function, and the buffers of the whole kernel that its arguments are. */
 interface Piece {
@@ -41,13 +44,14 @@ interface Piece {
   readonly scalars: readonly string[];
 }
 
-function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): IRModule {
+async function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): Promise<IRModule> {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const functions = new Map(module.functions);
   const dims = dimScope(module);
   const mine = rules.filter((r) => r.target === target.name).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
   const done = new Map<string, Scheduled>();
+  const packer = new Packer(module, ctx);
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] !== target.name) continue;
     const bindings: Binding[] = [];
@@ -66,12 +70,15 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
         scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
         done.set(binding.callee, scheduled);
       }
-      bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx));
+      bindings.push(...await launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
     }
     const next: GraphFunction = { ...fn, bindings };
     functions.set(fn.name, next);
   }
-  return { ...module, functions };
+  return {
+    ...module, functions,
+    constants: new Map([...module.constants, ...packer.constants]), sources: new Map([...module.sources, ...packer.sources]),
+  };
 }
 
 function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext, records: ScheduleRecord[]): TensorFunction {
@@ -139,13 +146,23 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
     functions.set(name, lowered);
     return { name, inputs, outputs, updates, scalars: lowered.scalars };
   });
-  return { pieces, temporaries };
+  const packings = new Map<string, Packing>();
+  for (const input of fn.inputs) {
+    const packing = packingOf(fn, input.name);
+    if (packing !== null) packings.set(input.name, packing);
+  }
+  return { pieces, temporaries, packings };
 }
 
 /** The launches of one kernel call. */
-function launches(call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>, ctx: PassContext): Binding[] {
+async function launches(
+  call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>, ctx: PassContext, packer: Packer,
+): Promise<Binding[]> {
   const values = new Map<string, Value>();
-  kernel.inputs.forEach((b, i) => values.set(b.name, call.args[i]!));
+  for (const [i, b] of kernel.inputs.entries()) {
+    const packing = scheduled.packings.get(b.name);
+    values.set(b.name, packing === undefined ? call.args[i]! : await packer.pack(call.args[i]!, packing));
+  }
   // Equal kernels share a function whatever their scalars are called: the call says what they are.
   const scalars = new Map(kernel.scalars.map((name, i) => [name, call.scalars[i]!]));
   const finals = new Map(kernel.outputs.map((b, i) => [b.name, call.results[i]!]));

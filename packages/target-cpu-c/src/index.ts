@@ -1,5 +1,4 @@
 import { definePlugin } from '@tenon/plugin';
-import { packConvolutions } from './passes/pack-convolutions.ts';
 import { rules } from './rules.ts';
 import { schedules } from './schedules/index.ts';
 import { cpuCTarget, type CpuCOptions } from './target.ts';
@@ -11,5 +10,4 @@ export const cpuC = definePlugin<CpuCOptions>({ name: '@tenon/target-cpu-c', nam
   targets: [cpuCTarget(options)],
   rules,
   schedules,
-  passes: [packConvolutions],
 }));

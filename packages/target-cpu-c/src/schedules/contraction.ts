@@ -1,4 +1,4 @@
-import { accept, reject, type Buffer, type Expr, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { accept, reject, type AttrValue, type Buffer, type Expr, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { loadsOf, seq } from '@tenon/core';
 import { alloc, flatIndex, isVariable, linearIn, loop, loops, parallelOver, stagesOf, store, type Stage } from '@tenon/schedule';
 import { lanes, vectorRegisters } from './machine.ts';
@@ -34,6 +34,16 @@ interface Axis {
   indices(i: Expr): readonly Expr[];
 }
 
+/** A constant operand in tiles along one axis: what the tile reads lies together. */
+interface Packed {
+  readonly buffer: Buffer;
+  readonly axis: Axis;
+  /** The axis of the buffer that is tiled, the others in the order of the reduction, and their iteration variables. */
+  readonly tiled: number;
+  readonly order: readonly number[];
+  readonly reduce: readonly string[];
+}
+
 interface Plan {
   readonly before: readonly Stage[];
   readonly sum: FormedStage;
@@ -45,6 +55,8 @@ interface Plan {
   readonly contiguous: boolean;
   /** Axes that the contiguous operand depends on, besides the columns: they go outside the column tiles. */
   readonly shared: readonly Axis[];
+  /** By operand of the product. */
+  readonly packed: readonly (Packed | null)[];
 }
 
 function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
@@ -80,17 +92,42 @@ function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
   for (const column of axes) {
     if (exprs.valueOf(column.extent) === 1) continue;
     for (const [w, x] of [[0, 1], [1, 0]] as const) {
-      if (along(operands[w]!, column, sum) !== 1 || along(operands[x]!, column, sum) !== 0) continue;
+      const packedColumns = packable(fn, context, sum, product.value.args[w]!, column);
+      if ((packedColumns === null && along(operands[w]!, column, sum) !== 1) || along(operands[x]!, column, sum) !== 0) continue;
       const rows = axes.filter((a) => a !== column && exprs.valueOf(a.extent) !== 1 && along(operands[w]!, a, sum) === 0 && along(operands[x]!, a, sum) !== 0);
       const row = rows.reduce<Axis | null>((found, a) => (found === null || size(exprs.valueOf(a.extent)) >= size(exprs.valueOf(found.extent)) ? a : found), null);
       const contiguous = along(result, column, last) === 1;
       const score = utilization(exprs.valueOf(column.extent), width) + (contiguous ? 0.3 : 0) + (row === null ? 0 : 0.5);
       if (best !== null && best.score >= score) continue;
       const shared = axes.filter((a) => a !== column && a !== row && along(operands[w]!, a, sum) !== 0);
-      best = { score, plan: { before: staged.stages.slice(0, at), sum, epilogue, axes, column, row, contiguous, shared } };
+      const packed: (Packed | null)[] = [null, null];
+      packed[w] = packedColumns;
+      packed[x] = row === null ? null : packable(fn, context, sum, product.value.args[x]!, row);
+      best = { score, plan: { before: staged.stages.slice(0, at), sum, epilogue, axes, column, row, contiguous, shared, packed } };
     }
   }
   return best?.plan ?? 'no axis is contiguous in one operand and constant in the other';
+}
+
+/** How a constant operand can be packed in tiles along an axis: it must be indexed by that axis and the reduction alone. */
+function packable(fn: TensorFunction, ctx: StageContext, sum: FormedStage, load: Expr, axis: Axis): Packed | null {
+  const constants = fn.attrs['constants'];
+  const input = fn.inputs.findIndex((b) => b.name === load.value);
+  if (!Array.isArray(constants) || !constants.includes(input) || axis.positions.length !== 1) return null;
+  const buffer = fn.inputs[input]!;
+  if (buffer.shape.some((d) => ctx.exprs.valueOf(d) === null)) return null;
+  // Read elsewhere too, the buffer must stay as it is.
+  const loads = new Set(stagesOf(fn)!.stages.flatMap((s) => loadsOf(s.block)).filter((l) => l.value === load.value));
+  if (loads.size !== 1) return null;
+  const name = sum.spatial[axis.positions[0]!]!.name;
+  const tiled = load.args.findIndex((e) => isVariable(e, name));
+  const reduce = sum.reduce.filter((r) => load.args.some((e) => isVariable(e, r.name)));
+  const order = reduce.map((r) => load.args.findIndex((e) => isVariable(e, r.name)));
+  const all = new Set([tiled, ...order]);
+  // What is left must be axes of size one.
+  const rest = load.args.flatMap((e, i) => (all.has(i) ? [] : [{ e, i }]));
+  if (tiled < 0 || all.size !== order.length + 1 || !rest.every(({ e, i }) => ctx.exprs.valueOf(e) === 0 && ctx.exprs.valueOf(buffer.shape[i]!) === 1)) return null;
+  return { buffer, axis, tiled, order: [...rest.map(({ i }) => i), ...order], reduce: reduce.map((r) => r.name) };
 }
 
 /** Symbolic extents count as large. */
@@ -165,10 +202,17 @@ function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: Sched
     ...free.map((axis) => ({ axis, step: 1 })),
     ...(row === null ? [] : [{ axis: row, step: tile.rows }]),
   ];
+  const packedBuffers = plan.packed.map((p): Buffer | null => {
+    if (p === null) return null;
+    const step = p.axis === column ? tile.columns : tile.rows;
+    const { shape } = p.buffer;
+    return { ...p.buffer, shape: [exprs.ceildiv(shape[p.tiled]!, step), ...p.order.map((a) => shape[a]!), exprs.int(step)] };
+  });
   const nest = parallelOver(context, order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)), (points) => {
     const start = new Map(order.map(({ axis, step }, i) => [axis, exprs.mul(points[i]!, step)]));
+    const tiles = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
     const body = (rows: number, rowStart: Expr, columns: number, columnStart: Expr): Stmt =>
-      emitTile(context, plan, new Map([...start, [column, columnStart], ...(row === null ? [] : [[row, rowStart] as const])]), rows, columns);
+      emitTile(context, plan, packedBuffers, tiles, new Map([...start, [column, columnStart], ...(row === null ? [] : [[row, rowStart] as const])]), rows, columns);
     const withRows = (columns: number, columnStart: Expr): Stmt =>
       row === null
         ? body(1, exprs.int(0), columns, columnStart)
@@ -178,7 +222,12 @@ function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: Sched
   const kept = new Set(plan.before.flatMap((s) => (formed(s) === null ? [] : [formed(s)!.form.store.buffer])));
   let body = seq([...plan.before.map((s) => emitStage(context, formed(s)!)), nest]);
   for (const buffer of staged.temporaries.filter((b) => kept.has(b.name)).reverse()) body = alloc(buffer, body);
-  return { ...fn, body };
+  const pack: { [input: string]: AttrValue } = {};
+  plan.packed.forEach((p) => {
+    if (p !== null) pack[p.buffer.name] = { axis: p.tiled, tile: p.axis === column ? tile.columns : tile.rows, order: p.order };
+  });
+  const inputs = fn.inputs.map((b) => packedBuffers.find((p) => p?.name === b.name) ?? b);
+  return { ...fn, inputs, attrs: Object.keys(pack).length === 0 ? fn.attrs : { ...fn.attrs, pack }, body };
 }
 
 /**
@@ -209,7 +258,9 @@ function split(ctx: StageContext, extent: Expr, start: Expr, full: number, small
   return full === 1 ? body(1, start) : { kind: 'if', condition: whole, then: body(full, start), otherwise: seq(parts) };
 }
 
-function emitTile(ctx: StageContext, plan: Plan, start: ReadonlyMap<Axis, Expr>, rows: number, columns: number): Stmt {
+function emitTile(
+  ctx: StageContext, plan: Plan, packed: readonly (Buffer | null)[], tiles: ReadonlyMap<Axis, Expr>, start: ReadonlyMap<Axis, Expr>, rows: number, columns: number,
+): Stmt {
   const { exprs } = ctx;
   const { sum, epilogue } = plan;
   const { dtype } = sum.form.store.value;
@@ -229,7 +280,14 @@ function emitTile(ctx: StageContext, plan: Plan, start: ReadonlyMap<Axis, Expr>,
   const accumulate = loops(ctx, sum.reduce.map((r) => r.extent), 'serial', (k) => over((r, c) => {
     const at = values(sum, r, c);
     sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));
-    return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.substitute(product, at)));
+    const [a, b] = product.args.map((load, i) => {
+      const p = plan.packed[i] ?? null;
+      const buffer = packed[i] ?? null;
+      if (p === null || buffer === null) return exprs.substitute(load, at);
+      const middle = p.order.slice(0, p.order.length - p.reduce.length).map(() => exprs.int(0));
+      return exprs.load(buffer, [tiles.get(p.axis)!, ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === plan.column ? c : r]);
+    });
+    return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.mul(a!, b!)));
   }));
   const last = epilogue ?? sum;
   /** What the tile's element becomes in the result. */

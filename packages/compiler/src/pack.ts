@@ -1,0 +1,87 @@
+import type { AttrValue, ConstantDecl, Context, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
+import { arrayFor } from '@tenon/interp';
+
+/**
+ * How a schedule wants a constant input laid out: the named axis in tiles, outermost and innermost,
+ * `[ceil(size / tile), other axes in `order`, tile]`, the last tile filled up with zeros. Stated as the attribute `pack`
+ * of the scheduled function, by the input's name.
+ */
+export interface Packing {
+  readonly axis: number;
+  readonly tile: number;
+  /** The other axes of the original, in the order of the packed tensor. */
+  readonly order: readonly number[];
+}
+
+export function packingOf(fn: TensorFunction, input: string): Packing | null {
+  const all = fn.attrs['pack'] as { readonly [input: string]: AttrValue } | undefined;
+  return (all?.[input] as unknown as Packing | undefined) ?? null;
+}
+
+/** Packs constants, each once per layout, and collects what they add to the module. */
+export class Packer {
+  readonly constants = new Map<string, ConstantDecl>();
+  readonly sources = new Map<string, SourceDecl>();
+  readonly #done = new Map<string, Value>();
+  readonly #module: IRModule;
+  readonly #ctx: Context;
+
+  constructor(module: IRModule, ctx: Context) {
+    this.#module = module;
+    this.#ctx = ctx;
+  }
+
+  async pack(value: Value, packing: Packing): Promise<Value> {
+    const ctx = this.#ctx;
+    const decl = value.constant ? this.#module.constants.get(value.name) : undefined;
+    if (decl === undefined) return ctx.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
+    const name = `${value.name}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
+    let packed = this.#done.get(name);
+    if (packed === undefined) {
+      const shape = decl.type.shape.map((d: Expr) => ctx.exprs.valueOf(d)!);
+      const bytes = packBytes(decl.type.dtype, shape, await ctx.constantBytes(this.#module, decl), packing);
+      const source = ctx.addBytes(name, bytes);
+      const type = ctx.types.tensor(decl.type.dtype, packedShape(shape, packing));
+      this.sources.set(source.name, source);
+      this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes: bytes.length }, view: null });
+      packed = { name, type, constant: true };
+      this.#done.set(name, packed);
+    }
+    return packed;
+  }
+}
+
+function packedShape(shape: readonly number[], { axis, tile, order }: Packing): number[] {
+  return [Math.ceil(shape[axis]! / tile), ...order.map((a) => shape[a]!), tile];
+}
+
+function packBytes(dtype: string, shape: readonly number[], bytes: Uint8Array, packing: Packing): Uint8Array {
+  const { BYTES_PER_ELEMENT: width } = arrayFor(dtype);
+  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const target = packedShape(shape, packing);
+  const packed = new ArrayBuffer(target.reduce((a, b) => a * b, width));
+  // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
+  const as = width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array;
+  const from = new as(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
+  moveElements(from as Int32Array, new as(packed) as Int32Array, shape, target[0]!, packing);
+  return new Uint8Array(packed);
+}
+
+function moveElements(from: Int32Array, to: Int32Array, shape: readonly number[], tiles: number, { axis, tile, order }: Packing): void {
+  const strides = shape.map((_, a) => shape.slice(a + 1).reduce((x, y) => x * y, 1));
+  const step = strides[axis]!;
+  // Offsets of the middle axes, once for all tiles.
+  let middle = [0];
+  for (const a of order) middle = middle.flatMap((base) => Array.from({ length: shape[a]! }, (_, i) => base + i * strides[a]!));
+  const offsets = Int32Array.from(middle);
+  let at = 0;
+  for (let t = 0; t < tiles; t++) {
+    const base = t * tile * step;
+    const count = Math.min(tile, shape[axis]! - t * tile);
+    for (let m = 0; m < offsets.length; m++) {
+      let source = base + offsets[m]!;
+      for (let c = 0; c < count; c++, source += step) to[at + c] = from[source]!;
+      at += tile;
+    }
+  }
+}
