@@ -18,11 +18,15 @@ export function packingOf(fn: TensorFunction, input: string): Packing | null {
   return (all?.[input] as unknown as Packing | undefined) ?? null;
 }
 
-/** Packs constants, each once per layout, and collects what they add to the module. */
+/**
+ * Declares packed constants, each once per layout, and collects what they add to the module. The bytes are made when
+ * they are read, which is while the artifact is written: one constant at a time, never all of them in memory.
+ */
 export class Packer {
   readonly constants = new Map<string, ConstantDecl>();
   readonly sources = new Map<string, SourceDecl>();
   readonly #done = new Map<string, Value>();
+  #latest: { readonly name: string; readonly bytes: Uint8Array } | null = null;
   readonly #module: IRModule;
   readonly #ctx: Context;
 
@@ -31,7 +35,7 @@ export class Packer {
     this.#ctx = ctx;
   }
 
-  async pack(value: Value, packing: Packing): Promise<Value> {
+  pack(value: Value, packing: Packing): Value {
     const ctx = this.#ctx;
     const decl = value.constant ? this.#module.constants.get(value.name) : undefined;
     if (decl === undefined) return ctx.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
@@ -39,11 +43,25 @@ export class Packer {
     let packed = this.#done.get(name);
     if (packed === undefined) {
       const shape = decl.type.shape.map((d: Expr) => ctx.exprs.valueOf(d)!);
-      const bytes = packBytes(decl.type.dtype, shape, await ctx.constantBytes(this.#module, decl), packing);
-      const source = ctx.addBytes(name, bytes);
       const type = ctx.types.tensor(decl.type.dtype, packedShape(shape, packing));
+      const bytes = ctx.exprs.valueOf(ctx.bytesOf(type))!;
+      const original = decl.data.kind === 'range' ? `${this.#module.sources.get(decl.data.source)?.id ?? ''} ${decl.data.offset}` : decl.name;
+      const source = ctx.addSource(name, {
+        uri: 'memory:', bytes, id: `${original} ${name}`,
+        read: async (offset, length) => {
+          // Read in pieces, one after the other: the last constant is kept.
+          if (this.#latest?.name !== name) {
+            this.#latest = null;
+            this.#latest = { name, bytes: packBytes(decl.type.dtype, shape, await ctx.constantBytes(this.#module, decl), packing) };
+          }
+          return this.#latest.bytes.subarray(offset, offset + length);
+        },
+        close: () => {
+          this.#latest = null;
+        },
+      });
       this.sources.set(source.name, source);
-      this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes: bytes.length }, view: null });
+      this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes }, view: null });
       packed = { name, type, constant: true };
       this.#done.set(name, packed);
     }
@@ -67,6 +85,8 @@ function packBytes(dtype: string, shape: readonly number[], bytes: Uint8Array, p
   return new Uint8Array(packed);
 }
 
+const blockRows = 64;
+
 function moveElements(from: Int32Array, to: Int32Array, shape: readonly number[], tiles: number, { axis, tile, order }: Packing): void {
   const strides = shape.map((_, a) => shape.slice(a + 1).reduce((x, y) => x * y, 1));
   const step = strides[axis]!;
@@ -74,14 +94,26 @@ function moveElements(from: Int32Array, to: Int32Array, shape: readonly number[]
   let middle = [0];
   for (const a of order) middle = middle.flatMap((base) => Array.from({ length: shape[a]! }, (_, i) => base + i * strides[a]!));
   const offsets = Int32Array.from(middle);
-  let at = 0;
-  for (let t = 0; t < tiles; t++) {
-    const base = t * tile * step;
-    const count = Math.min(tile, shape[axis]! - t * tile);
-    for (let m = 0; m < offsets.length; m++) {
-      let source = base + offsets[m]!;
-      for (let c = 0; c < count; c++, source += step) to[at + c] = from[source]!;
-      at += tile;
+  const rows = offsets.length;
+  // In blocks of rows, so that what a block reads stays in cache while all tiles take their part of it.
+  for (let first = 0; first < rows; first += blockRows) {
+    const end = Math.min(first + blockRows, rows);
+    for (let t = 0; t < tiles; t++) {
+      const base = t * tile * step;
+      const count = Math.min(tile, shape[axis]! - t * tile);
+      const start = t * rows * tile;
+      if (step === 1) {
+        for (let m = first; m < end; m++) {
+          const source = base + offsets[m]!;
+          const at = start + m * tile;
+          for (let c = 0; c < count; c++) to[at + c] = from[source + c]!;
+        }
+      } else {
+        for (let c = 0; c < count; c++) {
+          const source = base + c * step;
+          for (let m = first, at = start + first * tile + c; m < end; m++, at += tile) to[at] = from[source + offsets[m]!]!;
+        }
+      }
     }
   }
 }

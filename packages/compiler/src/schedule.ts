@@ -44,7 +44,7 @@ interface Piece {
   readonly scalars: readonly string[];
 }
 
-async function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): Promise<IRModule> {
+function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): IRModule {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const functions = new Map(module.functions);
@@ -70,7 +70,7 @@ async function scheduleModule(module: IRModule, ctx: PassContext, rules: readonl
         scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
         done.set(binding.callee, scheduled);
       }
-      bindings.push(...await launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
+      bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
     }
     const next: GraphFunction = { ...fn, bindings };
     functions.set(fn.name, next);
@@ -155,13 +155,13 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
 }
 
 /** The launches of one kernel call. */
-async function launches(
+function launches(
   call: Binding, kernel: TensorFunction, scheduled: Scheduled, names: Set<string>, ctx: PassContext, packer: Packer,
-): Promise<Binding[]> {
+): Binding[] {
   const values = new Map<string, Value>();
   for (const [i, b] of kernel.inputs.entries()) {
     const packing = scheduled.packings.get(b.name);
-    values.set(b.name, packing === undefined ? call.args[i]! : await packer.pack(call.args[i]!, packing));
+    values.set(b.name, packing === undefined ? call.args[i]! : packer.pack(call.args[i]!, packing));
   }
   // Equal kernels share a function whatever their scalars are called: the call says what they are.
   const scalars = new Map(kernel.scalars.map((name, i) => [name, call.scalars[i]!]));
