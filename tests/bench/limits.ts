@@ -31,15 +31,17 @@ typedef float v __attribute__((vector_size(BYTES)));
 enum { LANES = BYTES / 4, CHAINS = 12, ROUNDS = 2000000 };
 static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
 static float* memory; static size_t elements; static int threads; static volatile float sink;
+/* Named variables: an array of accumulators may end up in memory. */
+#define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 static void* compute(void* arg) {
-  v a[CHAINS]; v x, y;
+  v x, y;
   for (int l = 0; l < LANES; l++) { x[l] = 0.999f; y[l] = 0.001f * (float)(size_t)arg; }
-  for (int c = 0; c < CHAINS; c++) a[c] = y + (float)c;
-  for (long r = 0; r < ROUNDS; r++) {
-    for (int c = 0; c < CHAINS; c++) a[c] = a[c] * x + y;
-    __asm__ volatile("" : "+m"(sink));
-  }
-  v s = a[0]; for (int c = 1; c < CHAINS; c++) s += a[c];
+#define START(c) v a##c = y + (float)c;
+#define STEP(c) a##c = a##c * x + y;
+#define SUM(c) + a##c
+  EACH(START)
+  for (long r = 0; r < ROUNDS; r++) { EACH(STEP) }
+  v s = y EACH(SUM);
   sink = s[0];
   return 0;
 }

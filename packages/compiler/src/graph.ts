@@ -1,4 +1,4 @@
-import type { Binding, Context, Expr, GraphFunction, IRModule, Scope, Value, VarFacts } from '@tenon/plugin';
+import type { Binding, Context, Expr, GraphFunction, IRModule, PassContext, Scope, Value, VarFacts } from '@tenon/plugin';
 import { contentsOfConstantOrParam } from '@tenon/core';
 
 /** What a module declares of its dims, as facts for the prover. */
@@ -36,6 +36,16 @@ export function withFunctions(module: IRModule, functions: Iterable<GraphFunctio
 
 export function* graphFunctions(module: IRModule): Generator<GraphFunction> {
   for (const fn of module.functions.values()) if (fn.kind === 'graph') yield fn;
+}
+
+/**
+ * The functions that a pass which works on any operators may change. From `legalize` on these are the kernel regions of
+ * the target at hand: what a target of the form `graph` claimed stays as its rules saw it.
+ */
+export function* openFunctions(module: IRModule, ctx: PassContext): Generator<GraphFunction> {
+  for (const fn of graphFunctions(module)) {
+    if (ctx.target === null || (ctx.target.form === 'kernels' && fn.attrs['target'] === ctx.target.name)) yield fn;
+  }
 }
 
 /** Whether a binding may be merged, folded or dropped. */

@@ -57,8 +57,9 @@ function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names
   const used = new Set(spatial.flatMap((i) => exprs.variables(i.binding)));
   const kept = loops.filter((l) => used.has(l.variable));
   const reduceLoops = new Set(loops.filter((l) => !used.has(l.variable)).map((l) => l.variable));
-  // A predicate that involves reducing loops does not concern the initial value.
-  const predicate = block.predicate !== null && !exprs.variables(block.predicate).some((v) => reduceLoops.has(v)) ? block.predicate : null;
+  // Conditions that involve reducing loops do not concern the initial value; the others guard its store too.
+  const predicate = conjuncts(block.predicate).filter((c) => !exprs.variables(c).some((v) => reduceLoops.has(v)))
+    .reduce<Expr | null>((all, c) => (all === null ? c : exprs.and(all, c)), null);
   let nest: Stmt = {
     kind: 'block', name: `${block.name}_init`, iters: spatial, reads: [], writes: block.writes, predicate, init: null, body: block.init!, annotations: {},
   };
@@ -67,6 +68,11 @@ function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names
   for (const loop of kept) fresh.set(loop.variable, names.fresh('i'));
   for (const iter of spatial) fresh.set(iter.name, names.fresh('v'));
   return renameStmt(exprs, nest, fresh, new Map());
+}
+
+function conjuncts(condition: Expr | null): readonly Expr[] {
+  if (condition === null) return [];
+  return condition.op === 'and' ? condition.args.flatMap(conjuncts) : [condition];
 }
 
 function withoutInit(stmt: Stmt, block: Block): For {

@@ -49,6 +49,22 @@ export function planArena(requests: readonly Request[], exprs: ExprBuilder, dims
     top = Math.max(top, at + bytes);
   }
 
+  const proofs = new Map<string, boolean>();
+  const atMost = (x: Expr, y: Expr): boolean => {
+    const key = `${x.id} ${y.id}`;
+    let known = proofs.get(key);
+    if (known === undefined) {
+      known = exprs.prove(exprs.le(x, y), dims) === 'yes';
+      proofs.set(key, known);
+    }
+    return known;
+  };
+  /** Takes a size into a slot's, of which none is known to be at most another: their maximum stays small. */
+  const addSize = (sizes: Expr[], bytes: Expr): void => {
+    if (sizes.some((s) => s === bytes || atMost(bytes, s))) return;
+    sizes.splice(0, sizes.length, ...sizes.filter((s) => !atMost(s, bytes)), bytes);
+  };
+
   const estimates = new Map<Expr, number>();
   const estimate = (e: Expr): number => {
     let value = estimates.get(e);
@@ -61,20 +77,21 @@ export function planArena(requests: readonly Request[], exprs: ExprBuilder, dims
   };
   const symbolic = index.filter((i) => size(requests[i]!) === null)
     .sort((a, b) => estimate(requests[b]!.bytes) - estimate(requests[a]!.bytes) || requests[a]!.first - requests[b]!.first || a - b);
-  const slots: { bytes: Expr; members: number[] }[] = [];
+  const slots: { sizes: Expr[]; members: number[] }[] = [];
   for (const i of symbolic) {
     const request = requests[i]!;
     const slot = slots.find((s) => s.members.every((m) => !conflict(requests[m]!, request)));
-    if (slot === undefined) slots.push({ bytes: request.bytes, members: [i] });
+    if (slot === undefined) slots.push({ sizes: [request.bytes], members: [i] });
     else {
-      slot.bytes = exprs.simplify(exprs.max(slot.bytes, request.bytes), dims);
+      addSize(slot.sizes, request.bytes);
       slot.members.push(i);
     }
   }
   let end: Expr = exprs.int(top);
   for (const slot of slots) {
     for (const i of slot.members) offsets[i] = end;
-    end = exprs.simplify(exprs.add(end, exprs.mul(exprs.ceildiv(slot.bytes, alignment), alignment)), dims);
+    const bytes = slot.sizes.reduce((a, b) => exprs.max(a, b));
+    end = exprs.simplify(exprs.add(end, exprs.mul(exprs.ceildiv(bytes, alignment), alignment)), dims);
   }
   return { offsets, bytes: end };
 }

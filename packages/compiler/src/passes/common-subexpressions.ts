@@ -1,13 +1,13 @@
 import type { AttrValue, Binding, Expr, GraphFunction, Pass, Phase, Value } from '@tenon/plugin';
 import { resolveArgs } from '@tenon/core';
-import { graphFunctions, isPure, withFunctions } from '../graph.ts';
+import { openFunctions, isPure, withFunctions } from '../graph.ts';
 
 /** Merges pure operator calls with equal operators, arguments and attributes. */
 export function commonSubexpressions(name: string, phase: Phase, order: Pick<Pass, 'after' | 'before'> = {}): Pass {
   return {
     name, phase, ...order,
     doc: 'Computes equal values once.',
-    run: (module, ctx) => withFunctions(module, [...graphFunctions(module)].map((fn) => mergeEqual(fn, (b) => isPure(b, ctx)))),
+    run: (module, ctx) => withFunctions(module, [...openFunctions(module, ctx)].map((fn) => mergeEqual(fn, (b) => isPure(b, ctx)))),
   };
 }
 

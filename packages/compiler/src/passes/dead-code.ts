@@ -1,13 +1,13 @@
-import type { Binding, Context, GraphFunction, IRModule, Pass, Phase, Value } from '@tenon/plugin';
-import { graphFunctions, withFunctions } from '../graph.ts';
+import type { Binding, Context, GraphFunction, IRModule, Pass, PassContext, Phase, Value } from '@tenon/plugin';
+import { graphFunctions, openFunctions, withFunctions } from '../graph.ts';
 
 /** Removes bindings whose results nobody uses, then constants and sources that nothing mentions. */
 export function deadCode(name: string, phase: Phase, order: Pick<Pass, 'after' | 'before'> = {}): Pass {
   return { name, phase, ...order, doc: 'Removes what no result depends on.', run: (module, ctx) => removeUnused(module, ctx) };
 }
 
-export function removeUnused(module: IRModule, ctx: Context): IRModule {
-  const live = withFunctions(module, [...graphFunctions(module)].map((fn) => removeDeadBindings(fn, ctx)));
+export function removeUnused(module: IRModule, ctx: PassContext): IRModule {
+  const live = withFunctions(module, [...openFunctions(module, ctx)].map((fn) => removeDeadBindings(fn, ctx)));
   const used = new Set<string>();
   for (const fn of graphFunctions(live)) {
     for (const binding of fn.bindings) for (const arg of binding.args) if (arg?.constant) used.add(arg.name);

@@ -1,7 +1,7 @@
 import { diagnosticOf, type Attrs, type AttrValue, type Binding, type Context, type ConstantDecl, type Expr, type GraphFunction, type HostTensor, type IRModule, type Pass, type PassContext, type Phase, type Value } from '@tenon/plugin';
 import { ModuleUnderConstruction, resolveArgs, takenNames, GraphFragment } from '@tenon/core';
 import { bytesOf, fromBytes } from '@tenon/interp';
-import { Contents, graphFunctions, isPure } from '../graph.ts';
+import { Contents, openFunctions, isPure } from '../graph.ts';
 
 /** Results up to this many elements are kept inline in the module. */
 const inlineLimit = 64;
@@ -27,7 +27,7 @@ export function foldConstants(name: string, phase: Phase, order: Pick<Pass, 'aft
 async function foldModule(module: IRModule, ctx: PassContext): Promise<IRModule> {
   const builder = new ModuleUnderConstruction(ctx, module);
   let changed = false;
-  for (const fn of graphFunctions(module)) {
+  for (const fn of openFunctions(module, ctx)) {
     const folded = await foldFunction(fn, builder, ctx);
     if (folded === fn) continue;
     builder.add(folded);

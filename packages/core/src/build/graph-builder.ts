@@ -2,8 +2,7 @@ import type {
   Attrs, Binding, Buffer, ConstantData, ConstantDecl, Context, Dim, DimDecl, Expr, ExprBuilder, ExprLike, FunctionBuilder, GraphBuilder, GraphFunction, IRFunction,
   IRModule, Location, ModuleBuilder, SourceDecl, TensorType, Type, Value, ByteSource,
 } from '@tenon/plugin';
-
-import type { Exprs } from '../expr/index.ts';
+import { gcd, type Exprs } from '../expr/index.ts';
 
 /** Names that tensor functions use for loops, iteration variables and lets. */
 const reserved = /^[a-z]_\d+$/;
@@ -11,6 +10,16 @@ const reserved = /^[a-z]_\d+$/;
 /** Lets the session's expressions use what a module declares of a dim. */
 export function learnDim(exprs: ExprBuilder, dim: DimDecl): void {
   (exprs as Exprs).facts.set(dim.name, { min: dim.min, max: dim.max, multipleOf: dim.multipleOf });
+}
+
+/** What two declarations of a dim say together. */
+function intersection(a: DimDecl, b: Partial<DimDecl>): Pick<DimDecl, 'min' | 'max' | 'multipleOf'> {
+  const max = b.max ?? null;
+  const multipleOf = b.multipleOf ?? 1;
+  return {
+    min: Math.max(a.min, b.min ?? a.min), max: a.max === null ? max : max === null ? a.max : Math.min(a.max, max),
+    multipleOf: (a.multipleOf / gcd(a.multipleOf, multipleOf)) * multipleOf,
+  };
 }
 
 export class ModuleUnderConstruction implements ModuleBuilder {
@@ -35,7 +44,12 @@ export class ModuleUnderConstruction implements ModuleBuilder {
   dim(decl: { readonly name: string } & Partial<DimDecl>): Dim {
     const name = reserved.test(decl.name) ? `${decl.name}_dim` : decl.name;
     const before = this.dims.get(name);
-    const full = { min: 0, max: null, multipleOf: 1, binding: 'call' as const, hint: null, ...before, ...decl, name };
+    const full = before === undefined
+      ? { min: 0, max: null, multipleOf: 1, binding: 'call' as const, hint: null, ...decl, name }
+      : { ...before, ...decl, name, ...intersection(before, decl) };
+    if (full.max !== null && full.max < full.min) {
+      this.ctx.fail({ code: 'module/dim-range', message: `nothing is left of the range of dim ${name}: at least ${full.min}, at most ${full.max}` });
+    }
     this.dims.set(name, full);
     learnDim(this.ctx.exprs, full);
     return this.ctx.exprs.variable(name);

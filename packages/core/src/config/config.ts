@@ -8,7 +8,7 @@ const dimBound = z.union([
     max: z.number().int().nonnegative().optional(),
     multipleOf: z.number().int().positive().optional(),
   }),
-]);
+], 'expected a size, or { min, max, multipleOf }').refine((v) => typeof v === 'number' || (v.min ?? 0) <= (v.max ?? Infinity), 'min is larger than max');
 const named = z.custom<{ name: string }>((v) => typeof v === 'object' && v !== null && typeof (v as { name?: unknown }).name === 'string', 'expected an object with a name');
 
 const schema = z.strictObject({
@@ -54,11 +54,13 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   let at: unknown = schema;
   for (const key of path) {
     at = unwrap(at);
-    const shape = (at as { shape?: Record<PropertyKey, unknown> }).shape;
-    if (shape === undefined) return [];
-    at = shape[key];
+    if (at instanceof z.ZodArray) at = at.element;
+    else if (at instanceof z.ZodRecord) at = at.valueType;
+    else if (at instanceof z.ZodObject) at = (at.shape as Record<PropertyKey, unknown>)[key];
+    else return [];
   }
-  return Object.keys((unwrap(at) as { shape?: object } | undefined)?.shape ?? {});
+  const object = unwrap(at);
+  return object instanceof z.ZodObject ? Object.keys(object.shape) : [];
 }
 function unwrap(s: unknown): unknown {
   return s instanceof z.ZodOptional ? s.unwrap() : s;

@@ -398,7 +398,9 @@ export class Exprs implements ExprBuilder {
       let result = known.get(e.id);
       if (result === undefined) {
         const args = e.args.map(visit);
-        result = fn(args.every((arg, i) => arg === e.args[i]) ? e : this.rebuild(e, args));
+        const made = args.every((arg, i) => arg === e.args[i]) ? e : this.rebuild(e, args);
+        // What simplification leaves of a node may be one of its arguments, to which `fn` has been applied already.
+        result = made.op === e.op ? fn(made) : made;
         known.set(e.id, result);
       }
       return result;

@@ -82,6 +82,13 @@ export function contextFor(session: Session, target: ResolvedTarget | null): Pas
   }) as unknown as PassContext;
 }
 
+/** A pass that the configuration inserts, with the passes that it follows and precedes. */
+interface Insertion {
+  readonly pass: Pass;
+  readonly after: readonly string[];
+  readonly before: readonly string[];
+}
+
 /** Applies the configuration's changes and sorts passes within their phases by `before` and `after`, then by name. */
 function arrange(session: Session, all: readonly Pass[]): ReadonlyMap<Phase, readonly Pass[]> {
   const { disable = [], insert = [], replace = {} } = session.config.passes ?? {};
@@ -96,15 +103,38 @@ function arrange(session: Session, all: readonly Pass[]): ReadonlyMap<Phase, rea
   };
   for (const name of disable) mustExist(name, 'disable');
   for (const name of Object.keys(replace)) mustExist(name, 'replace');
-  const passes = all.filter((p) => !disable.includes(p.name)).map((p) => replace[p.name] ?? p);
-  for (const { pass, after, before } of insert) {
-    if (after !== undefined) mustExist(after, 'insert');
-    if (before !== undefined) mustExist(before, 'insert');
-    passes.push({
-      ...pass,
-      after: [...(pass.after ?? []), ...(after === undefined ? [] : [after])],
-      before: [...(pass.before ?? []), ...(before === undefined ? [] : [before])],
-    });
+  /** Where a replacement has another name, the orders that others declare still mean it. */
+  const renamed = new Map(Object.entries(replace).map(([name, by]) => [name, by.name]));
+  const current = (order: readonly string[] | undefined): readonly string[] => (order ?? []).map((name) => renamed.get(name) ?? name);
+  const passes = all.filter((p) => !disable.includes(p.name)).map((p): Pass => {
+    const by = replace[p.name];
+    const { before, after } = { ...p, ...by };
+    return { ...p, ...by, before: current(before), after: current(after) };
+  });
+  /** A phase stands for all its passes: after `canonicalize` is after the last of them. */
+  const expanded = insert.flatMap(({ pass, after, before }): Insertion[] => {
+    const ofPhase = (name: string | undefined): readonly string[] =>
+      name === undefined ? [] : (phases as readonly string[]).includes(name) ? all.filter((p) => p.phase === name && !disable.includes(p.name)).map((p) => p.name) : [name];
+    return [{ pass, after: ofPhase(after), before: ofPhase(before) }];
+  });
+  for (const { pass, after, before } of expanded) {
+    for (const [name, later] of [...after.map((n) => [n, pass] as const), ...before.map((n) => [n, null] as const)]) {
+      mustExist(name, 'insert');
+      const other = all.find((p) => p.name === name)!;
+      const [first, second] = later === null ? [pass, other] : [other, pass];
+      if (phases.indexOf(first.phase) > phases.indexOf(second.phase)) {
+        throw new TenonError({
+          code: 'config/pass-order', message: `passes.insert: ${pass.name} is of phase ${pass.phase}, and cannot run ${later === null ? 'before' : 'after'} ${name}, which is of phase ${other.phase}`,
+          hint: 'Declare another phase for the pass.',
+        });
+      }
+    }
+    passes.push({ ...pass, after: current([...(pass.after ?? []), ...after]), before: current([...(pass.before ?? []), ...before]) });
+  }
+  const taken = new Set<string>();
+  for (const { name } of passes) {
+    if (taken.has(name)) throw new TenonError({ code: 'pass/duplicate', message: `there are two passes named ${name}`, hint: 'Rename one of them, or use passes.replace.' });
+    taken.add(name);
   }
   const result = new Map<Phase, readonly Pass[]>();
   for (const phase of phases) result.set(phase, sortPasses(passes.filter((p) => p.phase === phase)));

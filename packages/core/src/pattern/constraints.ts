@@ -53,7 +53,8 @@ function checkConstraint(c: Constraint, match: Match, scope: Scope, ctx: Context
       return t.shape.length >= c.min && t.shape.length <= c.max ? ok : refuse(`it is ${t.shape.length}`);
     case 'static': {
       const axes = c.axes ?? t.shape.map((_, i) => i);
-      const open = axes.filter((a) => exprs.valueOf(t.shape.at(a) ?? exprs.int(0)) === null);
+      if (axes.some((a) => t.shape.at(a) === undefined)) return refuse('there is no such axis');
+      const open = axes.filter((a) => exprs.valueOf(t.shape.at(a)!) === null);
       return open.length === 0 ? ok : refuse(`axis ${open.join(', ')} is symbolic`);
     }
     case 'multipleOf': {

@@ -41,15 +41,20 @@ export function matchValue(
     if (before !== undefined) return sameValue(before, value) ? state : null;
     return { ...state, values: new Map(state.values).set(name, value) };
   };
-  const match = (p: Pattern, value: Value, state: State): State | null => {
+  /** Tries the ways in which a pattern fits, in order; `rest` says whether what is left of the whole pattern fits too. */
+  const match = (p: Pattern, value: Value, state: State, rest: (state: State) => State | null): State | null => {
     switch (p.kind) {
-      case 'any':
-        return bind(state, p.name, value);
-      case 'constant':
+      case 'any': {
+        const bound = bind(state, p.name, value);
+        return bound && rest(bound);
+      }
+      case 'constant': {
         if (!value.constant || (p.value !== null && !everyElementIs(constants.get(value.name), p.value))) return null;
-        return bind(state, p.name, value);
+        const bound = bind(state, p.name, value);
+        return bound && rest(bound);
+      }
       case 'optional':
-        return match(p.op, value, state) ?? match(p.input, value, state);
+        return match(p.op, value, state, rest) ?? match(p.input, value, state, rest);
       case 'op': {
         const binding = producer(value);
         if (binding === undefined || binding.kind !== 'op') return null;
@@ -58,26 +63,33 @@ export function matchValue(
           const attrs = fullAttrs(binding, operators);
           for (const [name, wanted] of Object.entries(p.attrs)) if (!equalAttr(attrs[name], wanted)) return null;
         }
-        const named = bind({ ...state, bindings: [...state.bindings, binding] }, p.name, value);
-        if (named === null || p.args === null) return named;
-        if (p.args.length !== binding.args.length) return null;
-        const inOrder = matchArgs(p.args, binding.args, named);
-        if (inOrder !== null || !p.commutative || binding.args.length < 2) return inOrder;
-        const [a, b, ...rest] = binding.args;
-        return matchArgs(p.args, [b!, a!, ...rest], named);
+        const bindings = state.bindings.includes(binding) ? state.bindings : [...state.bindings, binding];
+        const named = bind({ ...state, bindings }, p.name, value);
+        if (named === null) return null;
+        if (p.args === null) return rest(named);
+        const args = withoutTrailingNulls(binding.args);
+        if (p.args.length !== args.length) return null;
+        const inOrder = matchArgs(p.args, args, 0, named, rest);
+        if (inOrder !== null || !p.commutative || args.length < 2) return inOrder;
+        const [x, y, ...others] = args;
+        return matchArgs(p.args, [y!, x!, ...others], 0, named, rest);
       }
     }
   };
-  const matchArgs = (patterns: readonly Pattern[], args: readonly (Value | null)[], state: State): State | null => {
-    let current: State | null = state;
-    for (let i = 0; i < patterns.length && current !== null; i++) {
-      const arg = args[i];
-      current = arg ? match(patterns[i]!, arg, current) : null;
-    }
-    return current;
+  const matchArgs = (patterns: readonly Pattern[], args: readonly (Value | null)[], at: number, state: State, rest: (state: State) => State | null): State | null => {
+    if (at === patterns.length) return rest(state);
+    const arg = args[at];
+    return arg ? match(patterns[at]!, arg, state, (next) => matchArgs(patterns, args, at + 1, next, rest)) : null;
   };
-  const found = match(pattern, root, { values: new Map(), bindings: [] });
+  const found = match(pattern, root, { values: new Map(), bindings: [] }, (state) => state);
   return found === null ? null : { root, values: found.values, bindings: found.bindings };
+}
+
+/** An optional argument that is left out may be written or not. */
+function withoutTrailingNulls(args: readonly (Value | null)[]): readonly (Value | null)[] {
+  let length = args.length;
+  while (length > 0 && args[length - 1] === null) length--;
+  return length === args.length ? args : args.slice(0, length);
 }
 
 function sameValue(a: Value, b: Value): boolean {

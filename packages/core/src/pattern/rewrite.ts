@@ -79,7 +79,8 @@ function rewriteFunction(
         for (const made of fragment.bindings) emit(made, depth + 1);
         resolved.results.forEach((result, i) => {
           const value = current(values[i]!);
-          if (value !== result) replaced.set(result, value);
+          if (value === result) ctx.fail({ code: 'rewrite/results', message: `rule ${rule.name} returned the very value of ${resolved.callee} that it replaces; null says that it does not apply` });
+          replaced.set(result, value);
         });
         return;
       }

@@ -215,11 +215,13 @@ export class Session implements Context {
   }
 
   addBytes(name: string, bytes: Uint8Array): SourceDecl {
+    const range = (offset: number, length: number): Uint8Array => {
+      if (offset + length > bytes.length) this.fail({ code: 'constant/out-of-range', message: `${name} has ${bytes.length} bytes; ${offset} … ${offset + length} were asked for` });
+      return bytes.subarray(offset, offset + length);
+    };
     const source: ByteSource = {
       uri: 'memory:', bytes: bytes.length, id: `${this.#sources.size}-${bytes.length}`,
-      readSync: (offset, length) => bytes.subarray(offset, offset + length),
-      read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
-      close: () => {},
+      readSync: range, read: async (offset, length) => range(offset, length), close: () => {},
     };
     return this.addSource(name, source);
   }

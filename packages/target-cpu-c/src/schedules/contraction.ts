@@ -68,6 +68,7 @@ function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
   if (at < 0 || !sum || forms.filter((f) => f?.form.kind === 'reduce').length !== 1) return 'there is not exactly one reduction';
   if (forms.some((f) => f === null) || forms.length - at > 2) return 'more than one stage works on the result';
   const epilogue = forms[at + 1] ?? null;
+  if (epilogue !== null && !staged.temporaries.some((b) => b.name === sum.form.store.buffer)) return 'the sum itself is an output, besides what is made of it';
   const product = combination(sum);
   if (product?.op !== 'add' || product.value.op !== 'mul' || product.value.args.some((a) => a.op !== 'load')) return 'the reduction is not a sum of products of two loads';
   const { dtype } = sum.form.store.value;

@@ -30,9 +30,8 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
   const staged = stagesOf(fn)!;
   const context = stageContext(fn, ctx);
   const forms = stages.map(formed);
-  const temporaries = new Set(staged.temporaries.map((b) => b.name));
   const everyStage = forms.every((f) => f !== null) ? (forms as FormedStage[]) : null;
-  const prefix = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage, temporaries);
+  const prefix = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
   let body: Stmt;
   let globals = staged.temporaries;
   if (everyStage !== null && prefix > 0) {
@@ -113,22 +112,23 @@ function opaque(ctx: StageContext, stage: Stage): Stmt {
 }
 
 /**
- * How many leading axes all stages share: same extents, every temporary indexed by exactly those variables first, so
- * that a row needs nothing of other rows.
+ * How many leading axes all stages share: same extents, whatever a stage wrote indexed by exactly those variables first,
+ * so that a row needs nothing of other rows.
  */
-export function commonPrefix(stages: readonly FormedStage[], temporaries: ReadonlySet<string>): number {
+function commonPrefix(stages: readonly FormedStage[]): number {
   const [first] = stages;
+  const written = new Set(stages.map((s) => s.form.store.buffer));
   let prefix = 0;
   for (; prefix < first!.spatial.length; prefix++) {
     const extent = first!.spatial[prefix]!.extent;
-    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && temporaryAxis(s, prefix, temporaries))) break;
+    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && staysInRow(s, prefix, written))) break;
   }
   return prefix;
 }
 
-function temporaryAxis(s: FormedStage, axis: number, temporaries: ReadonlySet<string>): boolean {
+function staysInRow(s: FormedStage, axis: number, written: ReadonlySet<string>): boolean {
   const name = s.spatial[axis]!.name;
-  return loadsOf(s.stage.block).every((l) => !temporaries.has(l.value as string) || (l.args[axis] !== undefined && isVariable(l.args[axis]!, name)))
+  return loadsOf(s.stage.block).every((l) => !written.has(l.value as string) || (l.args[axis] !== undefined && isVariable(l.args[axis]!, name)))
     && isVariable(s.form.store.indices[axis]!, name);
 }
 
