@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { readModule, type Module } from './modules.ts';
-import { packageName, packages, readPackage, root, sourceFiles, type Package, type PackageJson } from './workspace.ts';
+import { bundledDependencies, packageName, packages, readPackage, root, sourceFiles, type Package, type PackageJson } from './workspace.ts';
 
 /** Packages of ours that each may import, by folder. */
 const mayImport: { readonly [folder: string]: readonly string[] } = {
@@ -22,6 +22,7 @@ const mayImport: { readonly [folder: string]: readonly string[] } = {
   'target-*': ['plugin', 'core', 'schedule'],
   tenon: ['plugin', 'artifact', 'core', 'ops', 'interp', 'schedule', 'compiler', 'runtime', 'frontend-*', 'target-*'],
   cli: ['tenon'],
+  'plugin-kit': ['plugin', 'artifact', 'core', 'ops', 'interp', 'compiler', 'runtime'],
 };
 /** The run half of a target: what its entry `./loader` reaches. */
 const loaderMayImport = ['plugin', 'runtime'];
@@ -31,6 +32,7 @@ const needsNode: { readonly [folder: string]: readonly string[] } = {
   tenon: ['.', './tools'],
   cli: ['.'],
   'target-cpu-c': ['.', './loader'],
+  'plugin-kit': ['.', './vitest'],
 };
 
 const problems: string[] = [];
@@ -119,7 +121,7 @@ for (const p of all) {
       checkSpecifiers(file, p.path, names(p.json.dependencies, p.json.devDependencies, rootJson.devDependencies, { [p.json.name]: '' }));
       continue;
     }
-    checkSpecifiers(file, p.path, names(p.json.dependencies, p.json.peerDependencies));
+    checkSpecifiers(file, p.path, new Set([...names(p.json.dependencies, p.json.peerDependencies), ...bundledDependencies(p.json)]));
     for (const { specifier, line } of module.imports) {
       if (specifier.startsWith('.') || isBuiltin(specifier)) continue;
       used.add(packageName(specifier));

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { info, model, node, raw } from '../packages/frontend-onnx/test/onnx-writer.ts';
+import { dense } from './outside/dense.ts';
 import { packages, readPackage, root } from './workspace.ts';
 
 const execute = promisify(execFile);
@@ -24,14 +24,6 @@ async function run(folder: string, command: string, args: readonly string[]): Pr
     throw new Error(`${command} ${args.join(' ')} failed:\n${stdout}\n${stderr}`, { cause: error });
   }
 }
-
-/** y = max(x · w + b, 0) with a batch of any size. */
-const dense = (): Uint8Array => model({
-  inputs: [info('x', 'f32', ['n', 2])],
-  outputs: [info('y', 'f32', ['n', 3])],
-  initializers: [raw('w', 'f32', [2, 3], Float32Array.of(1, 2, 3, 4, 5, 6)), raw('b', 'f32', [3], Float32Array.of(0.5, -20, 1))],
-  nodes: [node('MatMul', ['x', 'w'], ['xw']), node('Add', ['xw', 'b'], ['sum']), node('Relu', ['sum'], ['y'])],
-});
 
 const program = `import { compile, tensor, type Model } from 'tenon';
 import { definePlugin } from '@tenon/plugin';

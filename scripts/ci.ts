@@ -31,10 +31,12 @@ const steps: readonly Step[] = [
   { name: 'lint', run: ['check:lint'], counts: 'one', static: true },
   { name: 'unused code', run: ['check:unused'], counts: 'one', static: true },
   { name: 'import rules', run: ['check:imports'], counts: 'one', static: true },
+  { name: 'docs of errors', run: ['check:errors'], counts: 'one', static: true },
   { name: 'browser bundle', run: ['check:browser'], counts: 'one', static: true },
   { name: 'tests', run: ['test'], counts: 'vitest' },
   { name: 'core without eval', run: ['check:no-eval'], counts: 'vitest' },
   { name: 'published packages', run: ['check:package'], counts: 'one' },
+  { name: 'proof from outside', run: ['test:outside'], counts: 'line' },
   { name: 'models', run: ['test:models'], counts: 'line' },
   { name: 'conformance', run: ['conformance:onnx', '--', '--counted', '--floor', '35'], counts: 'line' },
 ];

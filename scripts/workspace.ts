@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,6 +14,7 @@ export interface PackageJson {
   readonly devDependencies?: { readonly [name: string]: string };
   readonly peerDependencies?: { readonly [name: string]: string };
   readonly exports?: { readonly [entry: string]: unknown };
+  readonly scripts?: { readonly [name: string]: string };
   readonly bin?: { readonly [name: string]: string };
 }
 
@@ -29,9 +30,13 @@ export const readPackage = (path: string): PackageJson => JSON.parse(readFileSyn
 
 export function packages(): readonly Package[] {
   return readdirSync(join(root, 'packages'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, 'packages', entry.name, 'package.json')))
     .map(({ name }) => ({ folder: name, path: join(root, 'packages', name), json: readPackage(join(root, 'packages', name)) }));
 }
+
+/** Dependencies that the build takes into the package, see bundle-dependency.ts. */
+export const bundledDependencies = (json: PackageJson): readonly string[] =>
+  [...(json.scripts?.['build'] ?? '').matchAll(/bundle-dependency\.ts (\S+)/g)].map(([, name]) => name!);
 
 /** TypeScript files below a folder, relative to it, in order. */
 export function sourceFiles(path: string): readonly string[] {

@@ -223,7 +223,7 @@ describe('the memory plan', () => {
       const ops = names.filter(() => random() < 0.5).concat(pick(random, names));
       const { manifest } = await compiled(seed, { calls: 16, symbolic: seed % 2 === 0 }, {
         plugins: [standardOps(), bareTarget({ name: 'planned', form: 'kernels', ops: null }), bareTarget({ name: 'some', form: 'graph', ops, separate: seed % 3 === 0 })],
-        targets: ['some', 'planned'], verify: 'off',
+        targets: ['some', 'planned'], verify: 'off', partition: { strategy: 'greedy' },
       });
       const entry = manifest.entries.find((e) => e.name === entryFunction)!;
       for (const dims of seed % 2 === 0 ? dimValues : dimValues.slice(0, 1)) {

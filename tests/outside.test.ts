@@ -35,7 +35,7 @@ function model(session: Session): IRModule {
 }
 
 const createSession = (plugins: readonly Plugin[]): Session => new Session({ config: { plugins }, host });
-const config = (plugins: readonly Plugin[]): Config => ({ plugins, targets: ['acme-js', 'cpu-c'], verify: 'pass' });
+const config = (plugins: readonly Plugin[]): Config => ({ plugins, targets: ['acme-js', 'cpu-c'], verify: 'pass', partition: { strategy: 'greedy' } });
 const split = (plugins: readonly Plugin[] = [standardOps(), cpuC(), acme()]): Promise<Compilation> => compileModule(model, { config: config(plugins), host });
 
 function inputs(n: number): { [name: string]: HostTensor } {

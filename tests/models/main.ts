@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { diagnosticOf } from '@tenon/plugin';
 import { outputAgreement } from '../support/compare.ts';
 import { compileFile, host, load } from '../support/engines.ts';
+import { explain, unexplained } from '../support/explained.ts';
 import { roundTripProblem } from '../support/round-trip.ts';
 import { columns } from '../support/table.ts';
 import { Absent, models, type TestModel } from './models.ts';
@@ -45,6 +46,8 @@ async function test(model: TestModel, runs: number): Promise<Tested> {
       if (problem !== null) problems.push(`text after ${phase}${target === null ? '' : ` of ${target}`}: ${problem}`);
     },
   });
+  const silence = await unexplained(file, await explain(file, '--no-codegen'));
+  if (silence !== null) problems.push(`explain: ${silence}`);
   const tenon = await load(compilation);
   console.log(`${model.name}: compiled in ${((performance.now() - begin) / 1000).toFixed(1)} s, with ${phases} modules printed and parsed back`);
   const peer = await Peer.load(file);

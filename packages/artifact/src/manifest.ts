@@ -1,4 +1,4 @@
-import type { Placement } from '@tenon/plugin';
+import type { PartitionReport, Placement } from '@tenon/plugin';
 import type { DimProgram } from './dim-program.ts';
 
 /** Data as JSON holds it. */
@@ -31,6 +31,8 @@ export interface ArtifactInfo {
 export interface ArtifactReport {
   /** Where each operator runs and why. */
   readonly placements: readonly Placement[];
+  /** The partition as a whole; absent where there is only the host. */
+  readonly partition?: PartitionReport;
 }
 
 /** A named run of bytes, 64-byte aligned in the file. */

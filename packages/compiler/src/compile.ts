@@ -1,6 +1,6 @@
 import {
-  TenonError,
-  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type Pass, type Phase, type Placement, type RegionPlan,
+  diagnosticOf, TenonError,
+  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan,
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { fusePass } from './fuse/fuse.ts';
@@ -10,7 +10,9 @@ import { commonSubexpressions } from './passes/common-subexpressions.ts';
 import { deadCode } from './passes/dead-code.ts';
 import { foldConstants } from './passes/fold-constants.ts';
 import { legalizePass } from './passes/legalize.ts';
-import { partition } from './partition/partition.ts';
+import { withFallbacks } from './partition/fallback.ts';
+import { partition, type Partitioned } from './partition/partition.ts';
+import { checkRequired } from './partition/report.ts';
 import { schedulePass, type ScheduleRecord } from './schedule.ts';
 
 export const version = '0.1.0';
@@ -33,6 +35,8 @@ export interface CompileOptions {
 export interface Compilation extends Linked {
   readonly module: IRModule;
   readonly placements: readonly Placement[];
+  /** null where there is only the host. */
+  readonly report: PartitionReport | null;
   readonly plans: ReadonlyMap<string, RegionPlan>;
   readonly schedules: readonly ScheduleRecord[];
   readonly passes: readonly PassRecord[];
@@ -78,6 +82,8 @@ async function withSession<T>(options: CompileOptions, body: (session: Session) 
     return await body(session);
   } catch (error) {
     session.end();
+    // A file that was being read, or a C compiler that was killed, fails with the signal's own reason.
+    if (session.signal.aborted && diagnosticOf(error) === null) throw new TenonError({ code: 'session/aborted', message: 'stopped' }, { cause: error });
     throw error;
   }
 }
@@ -130,12 +136,11 @@ async function run(
   options.onPhase?.('import', null, module);
   module = await timed('canonicalize', null, () => canonicalize(module, manager));
   module = await timed('quantize', null, () => manager.run('quantize', module, null));
-  let placements: readonly Placement[] = [];
+  let partitioned!: Partitioned;
   module = await timed('partition', null, async () => {
     const prepared = await manager.run('partition', module, null);
-    const result = partition(prepared, session, targets);
-    placements = result.placements;
-    return result.module;
+    partitioned = partition(prepared, session, targets);
+    return partitioned.module;
   });
 
   const blobs: GeneratedBlob[] = [];
@@ -157,8 +162,10 @@ async function run(
       return manager.run('codegen', module, target);
     });
   }
+  const { placements, report } = withFallbacks(partitioned, targets.at(-1)!.name, blobs, session);
+  if (placements !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));
-  const linked = link({ module, session, targets, blobs, placements, model, version });
+  const linked = link({ module, session, targets, blobs, placements, report, model, version });
   return {
     ...linked,
     toBytes: async () => {
@@ -166,7 +173,7 @@ async function run(
       session.hooks.emit.call(bytes);
       return bytes;
     },
-    module, placements, plans, schedules, targets, phases,
+    module, placements, report, plans, schedules, targets, phases,
     passes: manager.records,
     diagnostics: session.diagnostics,
     listings: blobs.map(({ target, blob }) => ({ target, text: blob.listing })),

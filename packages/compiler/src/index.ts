@@ -1,5 +1,6 @@
 export { compile, compileModule, importModel, version, type Compilation, type CompileOptions } from './compile.ts';
 export { planArena, type Arena, type Request } from './memory/arena.ts';
 export { planRegion } from './memory/plan-region.ts';
+export { costKey, typicalDims } from './partition/estimate.ts';
 export { cutRegions } from './partition/regions.ts';
 export type { ScheduleRecord } from './schedule.ts';

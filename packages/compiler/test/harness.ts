@@ -1,6 +1,6 @@
 import {
   accept, definePlugin, diagnosticOf, op, TenonError,
-  type Config, type Constraint, type Diagnostic, type GraphFunction, type Host, type HostTensor, type IRModule, type Pass, type Pattern, type Plugin,
+  type Config, type Constraint, type DeviceModel, type Diagnostic, type GraphFunction, type Host, type HostTensor, type IRModule, type Pass, type Pattern, type Plugin,
   type Rule, type Target, type TensorFunction,
 } from '@tenon/plugin';
 import { contextFor, diffModules, parseModule, printFunction, Session, verifyModule, type ResolvedTarget } from '@tenon/core';
@@ -23,11 +23,13 @@ export interface TestTarget {
   /** Patterns that it takes, each with its constraints; a string stands for one operator. Default: everything. */
   readonly takes?: readonly (string | Omit<Partial<Rule>, 'target'> & { readonly pattern: Pattern; readonly require?: readonly Constraint[] })[];
   readonly separate?: boolean;
+  /** Figures that differ from those of a device that costs nothing to start. */
+  readonly device?: Partial<DeviceModel>;
   readonly codegen?: Target['codegen'];
 }
 
 /** A target that generates no code: its entries are those that a code generator would return. */
-export function testTarget({ name, form = 'kernels', takes = ['*'], separate = false, codegen }: TestTarget): Plugin {
+export function testTarget({ name, form = 'kernels', takes = ['*'], separate = false, device = {}, codegen }: TestTarget): Plugin {
   const rules = takes.map((t, i): Rule => {
     const given = typeof t === 'string' ? { pattern: op(t) } : t;
     return { id: `${name}/${i}`, target: name, require: [], doc: 'A rule of a test.', check: () => accept(), ...given };
@@ -36,7 +38,7 @@ export function testTarget({ name, form = 'kernels', takes = ['*'], separate = f
     targets: [{
       name, form, doc: 'Takes regions and generates nothing.', dtypes: [],
       device: () => ({
-        name, peak: {}, bandwidth: 1e9, launch: { region: 0, kernel: 0 }, transfer: separate ? { latency: 1e-5, bandwidth: 1e9 } : null, memory: [], features: {},
+        name, peak: {}, bandwidth: 1e9, launch: { region: 0, kernel: 0 }, transfer: separate ? { latency: 1e-5, bandwidth: 1e9 } : null, memory: [], features: {}, ...device,
       }),
       codegen: codegen ?? ((regions) => [{
         format: name, formatVersion: 1, bytes: new Uint8Array(), requires: {}, listing: '',

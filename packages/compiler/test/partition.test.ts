@@ -11,7 +11,7 @@ import { failure, generator, graph, main, read, testSession, testTarget, type Te
 
 /** Partitions a module in text form over test targets; the last is the host. */
 async function split(targets: readonly TestTarget[], text: string, config: Config = {}): Promise<{ module: IRModule; placements: readonly Placement[]; session: Session }> {
-  const session = testSession({ ...config, plugins: [...(config.plugins ?? []), ...targets.map(testTarget)] });
+  const session = testSession({ ...config, partition: { strategy: 'greedy', ...config.partition }, plugins: [...(config.plugins ?? []), ...targets.map(testTarget)] });
   const resolved = await Promise.all(targets.map((t) => session.resolveTarget(t.name, {})));
   return { ...partition(read(session, text), session, resolved), session };
 }

@@ -136,10 +136,13 @@ class Program implements ScalarScope {
     const used = new Set<string>();
     for (const iter of spatial) visitExprs(iter.binding, (e) => void (e.op === 'var' && used.add(e.value as string)));
     if (used.has(stmt.variable)) return null;
-    const reducing = loops.filter((l) => !used.has(l.variable)).map((l) => this.#scalar(l.extent));
-    const nest = loops.filter((l) => used.has(l.variable)).reduceRight<Stmt>(
-      (body, l) => ({ ...l, body }), { ...inner, iters: spatial, predicate: null, init: null, body: inner.init },
-    );
+    const reduced = new Set(loops.filter((l) => !used.has(l.variable)).map((l) => l.variable));
+    const reducing = loops.filter((l) => reduced.has(l.variable)).map((l) => this.#scalar(l.extent));
+    // Conditions that say nothing of the reduction guard the initial value, too.
+    const guards = conjuncts(inner.predicate).filter((c) => !mentions(c, reduced));
+    const first: Stmt = { ...inner, iters: spatial, predicate: null, init: null, body: inner.init };
+    const guarded = guards.reduce<Stmt>((then, condition) => ({ kind: 'if', condition, then, otherwise: null }), first);
+    const nest = loops.filter((l) => used.has(l.variable)).reduceRight<Stmt>((body, l) => ({ ...l, body }), guarded);
     const init = this.#compile(nest);
     return (f) => {
       if (!reducing.some((extent) => extent(f) == 0)) return false;
@@ -238,4 +241,15 @@ class Program implements ScalarScope {
       }
     }
   }
+}
+
+function conjuncts(condition: Expr | null): readonly Expr[] {
+  if (condition === null) return [];
+  return condition.op === 'and' ? condition.args.flatMap(conjuncts) : [condition];
+}
+
+function mentions(e: Expr, variables: ReadonlySet<string>): boolean {
+  let found = false;
+  visitExprs(e, (x) => void (x.op === 'var' && variables.has(x.value as string) && (found = true)));
+  return found;
 }

@@ -6,7 +6,7 @@ import type { Expr, ExprBuilder } from './expr.ts';
 import type { Effects, GraphFunction, Value } from './graph.ts';
 import type { ByteSource, Host } from './host.ts';
 import type { ConstantDecl, IRModule, SourceDecl } from './module.ts';
-import type { FacetName, Facets, HostTensor, Operator } from './operator.ts';
+import type { Cost, FacetName, Facets, HostTensor, Operator } from './operator.ts';
 import type { Match, Pattern } from './pattern.ts';
 import type { TensorFunction } from './tensor.ts';
 import type { Attrs, TensorType, Type } from './types.ts';
@@ -36,6 +36,8 @@ export interface Context {
 
   /** Starts a new module, or goes on from one. */
   module(from?: IRModule): ModuleBuilder;
+  /** Scalar operations and bytes of a call, by its `cost` facet; null where the operator has none. */
+  cost(op: string, args: readonly (Type | null)[], attrs: Attrs, contents?: (i: number) => readonly Expr[] | null): Cost | null;
   /** What the call of an operator changes, by its `effects` facet. */
   effects(op: string, args: readonly (Type | null)[], attrs: Attrs): Effects | null;
   /** Matches a pattern at a value of a graph function; null where it does not match. */

@@ -3,7 +3,9 @@ import type { DType } from './dtype.ts';
 import type { Hooks } from './hooks.ts';
 import type { FacetExtension, Operator } from './operator.ts';
 import type { Frontend, Pass } from './pass.ts';
+import type { PartitionStrategy } from './placement.ts';
 import type { Rule, ScheduleRule, Target } from './target.ts';
+import type { TensorIntrinsic } from './tensor.ts';
 import type { Attrs } from './types.ts';
 
 /** The level of this contract. Stamped into every plugin by the copy of this package that the plugin depends on. */
@@ -18,6 +20,7 @@ export interface Contributions {
   readonly targets?: readonly Target[];
   readonly rules?: readonly Rule[];
   readonly schedules?: readonly ScheduleRule[];
+  readonly intrinsics?: readonly TensorIntrinsic[];
   readonly passes?: readonly Pass[];
   /** Lifecycle only: everything else is declared. */
   readonly apply?: (hooks: Hooks, ctx: Context) => void;
@@ -77,8 +80,16 @@ export interface Config {
     readonly replace?: { readonly [name: string]: Pass };
   };
   readonly partition?: {
-    readonly strategy?: 'greedy' | 'host';
+    /**
+     * `cost` (default): the plan with the least estimated time, of those found by minimum cuts, `greedy` and `host`.
+     * `greedy`: every operator on the first target that takes it. `host`: everything on the host.
+     */
+    readonly strategy?: PartitionStrategy;
     readonly fallback?: 'host' | 'none';
+    /** What a target must take on; otherwise the compilation fails. `minCoverage`: a share of the operators, 0 to 1. */
+    readonly require?: { readonly [target: string]: { readonly minCoverage?: number; readonly maxRegions?: number } };
+    /** Measured seconds by target and key, see `costKey` of the compiler. They go before every estimate. */
+    readonly costs?: { readonly [target: string]: { readonly [key: string]: number } };
   };
   /** Dims to fix or bound by name. */
   readonly dims?: { readonly [name: string]: number | { readonly min?: number; readonly max?: number; readonly multipleOf?: number } };

@@ -2,6 +2,7 @@ import type { Config } from './define.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import type { IRModule } from './module.ts';
 import type { Pass } from './pass.ts';
+import type { PartitionReport, Placement } from './placement.ts';
 import type { CodegenBlob } from './region.ts';
 
 type TapOptions = string | { readonly name: string; readonly stage?: number; readonly before?: string | readonly string[] };
@@ -15,18 +16,6 @@ export interface WaterfallHook<Value, Rest extends readonly unknown[]> {
   tap(options: TapOptions, fn: (value: Value, ...rest: Rest) => Value): void;
 }
 
-/** What a partitioner decided for one operator, and why. */
-export interface Placement {
-  readonly op: string;
-  readonly loc: string | null;
-  /** Names of the values it defines. */
-  readonly results: readonly string[];
-  readonly target: string;
-  readonly rule: string;
-  readonly region: string;
-  readonly rejected: readonly { readonly target: string; readonly rule: string | null; readonly code: string; readonly message: string; readonly hint: string | null }[];
-}
-
 /** Lifecycle hooks. Never one per node. */
 export interface Hooks {
   readonly configResolved: NotifyHook<[config: Config]>;
@@ -34,7 +23,7 @@ export interface Hooks {
   readonly moduleImported: WaterfallHook<IRModule, []>;
   readonly beforePass: NotifyHook<[pass: Pass, module: IRModule]>;
   readonly afterPass: NotifyHook<[pass: Pass, module: IRModule, changed: boolean, milliseconds: number]>;
-  readonly partitioned: WaterfallHook<readonly Placement[], [module: IRModule]>;
+  readonly partitioned: WaterfallHook<readonly Placement[], [module: IRModule, report: PartitionReport | null]>;
   readonly regionLowered: NotifyHook<[region: string, target: string, module: IRModule]>;
   readonly codegenDone: NotifyHook<[target: string, blobs: readonly CodegenBlob[]]>;
   readonly emit: NotifyHook<[artifact: Uint8Array]>;

@@ -14,6 +14,7 @@ export * from './region.ts';
 export * from './target.ts';
 export * from './context.ts';
 export * from './pass.ts';
+export * from './placement.ts';
 export * from './hooks.ts';
 export * from './define.ts';
 export * from './loader.ts';

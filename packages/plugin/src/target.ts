@@ -48,7 +48,7 @@ export interface Rule {
   readonly pattern: Pattern;
   readonly require: readonly Constraint[];
   readonly check?: (match: Match, ctx: Context) => Verdict;
-  /** Seconds on the device, as a formula in dims. */
+  /** Seconds on the device, the start of its kernels included, as a formula in dims. Transfers and the start of the region are not part of it. */
   readonly cost?: (match: Match, ctx: TargetContext) => Expr;
   readonly doc: string;
 }

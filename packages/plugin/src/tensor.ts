@@ -109,3 +109,23 @@ export interface TensorFunction {
   readonly body: Stmt;
   readonly attrs: Attrs;
 }
+
+/** An instruction, or a piece of code, that does what a small loop nest does. Reached by the schedule primitive `tensorize`. */
+export interface TensorIntrinsic {
+  /** `namespace.name`, e.g. `acme.dot4`. */
+  readonly name: string;
+  /** The target whose code generator knows it. */
+  readonly target: string;
+  /** What it computes: the text of one tensor function over its operands, of static shapes, reductions without `init`. */
+  readonly description: string;
+  /**
+   * What stands in its place: a call of `symbol`, or text in the target's language, in which `{A}` is the address of
+   * operand A's first element and `{A.stride0}` the stride of its axis 0 in elements.
+   */
+  readonly implementation:
+    | { readonly kind: 'call'; readonly symbol: string }
+    | { readonly kind: 'text'; readonly text: string };
+  /** Features of the device that it needs, by name and value (`DeviceModel.features`). */
+  readonly requires: Attrs;
+  readonly doc: string;
+}

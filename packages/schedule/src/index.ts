@@ -1,6 +1,12 @@
 export { computeForm, fromStages, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
 export { declaredBuffers, declaredVariables, Names, renameExpr, renameStmt } from './rename.ts';
 export { computeInline, countLoads, inlinable, stageScope } from './inline.ts';
-export { decomposeReductions, lower, simplifyStmt } from './lower.ts';
+export { decomposeReductions, lower, simplifyStmt, type LowerOptions } from './lower.ts';
 export { alloc, flatIndex, loop, loops, parallelOver, stepped, store, vectorLoop, type LoopContext } from './loops.ts';
 export { linearIn, type Linear } from './linear.ts';
+export { Schedule, type Choice, type IndexMapLike, type ScheduleOptions, type Size } from './primitives/schedule.ts';
+export { primitives, type PrimitiveName } from './primitives/table.ts';
+export type { IndexMap } from './primitives/index-map.ts';
+export { parseTrace, printTrace, type ChoiceStep, type ChoiceValue, type Trace, type TraceStep, type TraceValue } from './trace/trace.ts';
+export { replay, type ReplayOptions } from './trace/replay.ts';
+export { descriptionOf, matchIntrinsic, type Operand } from './tensor-intrinsic.ts';

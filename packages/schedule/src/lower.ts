@@ -1,26 +1,66 @@
-import type { Block, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
-import { mapChildren, seq } from '@tenon/core';
-import { Names, renameStmt } from './rename.ts';
+import type { Block, Buffer, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction, TensorIntrinsic, VarFacts } from '@tenon/plugin';
+import { buffersOf, mapChildren, seq, type Exprs } from '@tenon/core';
+import { alignBuffers, alignmentsOf, compactBuffers } from './compact.ts';
+import { conjunction, conjuncts } from './primitives/tree.ts';
+import { declaredVariables, Names, renameStmt } from './rename.ts';
 import { shareSubexpressions } from './share.ts';
+import { descriptionOf, intrinsicCall, matchIntrinsic, tensorizedName, withStrides } from './tensor-intrinsic.ts';
+
+export interface LowerOptions {
+  /** Intrinsics of the target: tensorized blocks become calls of them. Others run as what they are made of. */
+  readonly intrinsics?: readonly TensorIntrinsic[];
+}
 
 /**
  * Removes blocks: iteration variables become their bindings, predicates become `if`, initial values of reductions run
  * before the outermost loop that reduces. Loops of extent one disappear, and expressions are simplified with what the
- * loops around them say.
+ * loops around them say. Buffers inside loops shrink to what is accessed there.
  */
-export function lower(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): TensorFunction {
+export function lower(fn: TensorFunction, exprs: ExprBuilder, dims: Scope, options: LowerOptions = {}): TensorFunction {
   const names = new Names(fn);
-  const body = simplifyStmt(removeBlocks(decomposeReductions(fn.body, exprs, names), exprs), exprs, dims);
+  const intrinsics = new Map((options.intrinsics ?? []).map((i) => [i.name, descriptionOf(exprs, i)]));
+  const alignments = alignmentsOf(fn.body);
+  const decomposed = decomposeReductions(fn.body, exprs, names);
+  const called = intrinsics.size === 0 ? decomposed : callIntrinsics(decomposed, buffersOf(fn), exprs as Exprs, intrinsics);
+  const simple = simplifyStmt(removeBlocks(called, exprs), exprs, dims);
+  const compact = compactBuffers(simple, exprs as Exprs, dims, intrinsics);
+  const aligned = alignments.length === 0 ? compact : alignBuffers(compact, exprs, alignments);
+  const body = intrinsics.size === 0 ? aligned : addStrides(aligned, { ...fn, body: aligned }, exprs, intrinsics);
   return { ...fn, body: shareSubexpressions(body, exprs, names) };
+}
+
+/** Puts calls of intrinsics in the place of tensorized blocks. */
+function callIntrinsics(stmt: Stmt, buffers: ReadonlyMap<string, Buffer>, exprs: Exprs, intrinsics: ReadonlyMap<string, TensorFunction>): Stmt {
+  const visit = (s: Stmt): Stmt => {
+    const name = s.kind === 'block' ? tensorizedName(s) : null;
+    const description = name === null ? undefined : intrinsics.get(name);
+    if (s.kind !== 'block' || description === undefined) return mapChildren(s, visit);
+    const operands = matchIntrinsic(exprs, s.body, description, buffers);
+    return operands === null ? mapChildren(s, visit) : { ...s, body: intrinsicCall(exprs, name!, operands) };
+  };
+  return visit(stmt);
+}
+
+/** Gives calls of intrinsics the strides of their operands, once shapes of buffers are final. */
+function addStrides(stmt: Stmt, fn: TensorFunction, exprs: ExprBuilder, intrinsics: ReadonlyMap<string, TensorFunction>): Stmt {
+  const buffers = buffersOf(fn);
+  const visit = (s: Stmt): Stmt => {
+    if (s.kind !== 'evaluate' || s.value.op !== 'call') return mapChildren(s, visit);
+    const description = intrinsics.get(s.value.value as string);
+    if (description === undefined) return s;
+    return { ...s, value: withStrides(exprs, s.value, description, buffers) };
+  };
+  return visit(stmt);
 }
 
 /** Moves the `init` of every reduction block in front of the outermost loop that its reduction variables use. */
 export function decomposeReductions(stmt: Stmt, exprs: ExprBuilder, names: Names): Stmt {
+  const declared = new Set(declaredVariables(stmt));
   const visit = (s: Stmt): Stmt => {
     if (s.kind === 'for') {
       const found = initUnder(s, exprs);
       if (found !== null) {
-        const init = initNest(found.block, found.loops, exprs, names);
+        const init = initNest(found.block, found.loops, exprs, names, declared);
         return seq([init, visit(withoutInit(s, found.block))]);
       }
     }
@@ -39,7 +79,7 @@ function initUnder(loop: For, exprs: ExprBuilder): { block: Block; loops: For[] 
       if (s.init === null) return null;
       const reduces = s.iters.some((i) => i.type === 'reduce' && exprs.variables(i.binding).includes(loop.variable));
       const spatial = s.iters.some((i) => i.type === 'spatial' && exprs.variables(i.binding).includes(loop.variable));
-      return reduces && !spatial ? { block: s, loops } : null;
+      return reduces && !spatial && beginsAtZero(s, loops, exprs) && hoists(s, loops, exprs) ? { block: s, loops } : null;
     }
     const next = s.kind === 'for' ? [...loops, s] : loops;
     const children = s.kind === 'seq' ? s.body : s.kind === 'for' || s.kind === 'alloc' || s.kind === 'let' ? [s.body] : [];
@@ -52,14 +92,31 @@ function initUnder(loop: For, exprs: ExprBuilder): { block: Block; loops: For[] 
   return search(loop, []);
 }
 
-function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names: Names): Stmt {
+/** Whether the reduction's first point is where these loops are at their first iteration, whatever runs around them. */
+function beginsAtZero(block: Block, loops: readonly For[], exprs: ExprBuilder): boolean {
+  const first = new Map(loops.map((l) => [l.variable, exprs.int(0)]));
+  return block.iters.every((i) => i.type === 'spatial' || exprs.valueOf(exprs.substitute(i.binding, first)) === 0);
+}
+
+/** Whether the loops that the initial value needs do without those that only reduce. */
+function hoists(block: Block, loops: readonly For[], exprs: ExprBuilder): boolean {
+  const used = new Set(block.iters.flatMap((i) => (i.type === 'spatial' ? exprs.variables(i.binding) : [])));
+  const dropped = new Set(loops.filter((l) => !used.has(l.variable)).map((l) => l.variable));
+  return loops.every((l) => !used.has(l.variable) || !exprs.variables(l.extent).some((v) => dropped.has(v)));
+}
+
+function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names: Names, declared: ReadonlySet<string>): Stmt {
   const spatial = block.iters.filter((i) => i.type === 'spatial');
   const used = new Set(spatial.flatMap((i) => exprs.variables(i.binding)));
   const kept = loops.filter((l) => used.has(l.variable));
   const reduceLoops = new Set(loops.filter((l) => !used.has(l.variable)).map((l) => l.variable));
-  // Conditions that involve reducing loops do not concern the initial value; the others guard its store too.
-  const predicate = conjuncts(block.predicate).filter((c) => !exprs.variables(c).some((v) => reduceLoops.has(v)))
-    .reduce<Expr | null>((all, c) => (all === null ? c : exprs.and(all, c)), null);
+  // Conditions on the reduction do not concern the initial value; where they tie other loops too, its first point counts.
+  const first = new Map([...reduceLoops].map((v) => [v, exprs.int(0)]));
+  const conditions = conjuncts(block.predicate).filter((c) => {
+    const variables = exprs.variables(c);
+    return !variables.some((v) => reduceLoops.has(v)) || variables.some((v) => declared.has(v) && !reduceLoops.has(v));
+  });
+  const predicate = conjunction(exprs, conditions.map((c) => exprs.substitute(c, first)));
   let nest: Stmt = {
     kind: 'block', name: `${block.name}_init`, iters: spatial, reads: [], writes: block.writes, predicate, init: null, body: block.init!, annotations: {},
   };
@@ -68,11 +125,6 @@ function initNest(block: Block, loops: readonly For[], exprs: ExprBuilder, names
   for (const loop of kept) fresh.set(loop.variable, names.fresh('i'));
   for (const iter of spatial) fresh.set(iter.name, names.fresh('v'));
   return renameStmt(exprs, nest, fresh, new Map());
-}
-
-function conjuncts(condition: Expr | null): readonly Expr[] {
-  if (condition === null) return [];
-  return condition.op === 'and' ? condition.args.flatMap(conjuncts) : [condition];
 }
 
 function withoutInit(stmt: Stmt, block: Block): For {

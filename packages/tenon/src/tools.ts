@@ -9,6 +9,6 @@ export type { ArtifactStore } from './environment.ts';
 export { openDiskCache, nodeHost } from '@tenon/runtime/node';
 export { dimsOf, evaluateDim as evaluateFormula, formatDim, openArtifact, type ArtifactFile, type EntryInfo, type Manifest } from '@tenon/artifact';
 export { version } from '@tenon/compiler';
-export { evaluateDim, nearest, printExpr, printFunction, printModule } from '@tenon/core';
+export { evaluateDim, nearest, printExpr, printFunction, printModule, printType } from '@tenon/core';
 export { readTensor, writeTensor } from '@tenon/frontend-onnx';
-export { phases, standardDTypes, type ConstantDecl, type DimDecl, type Expr, type IRModule, type Phase, type Placement, type RegionPlan, type TypedArray } from '@tenon/plugin';
+export { phases, standardDTypes, type Binding, type ConstantDecl, type Context, type DimDecl, type Expr, type GraphFunction, type IRModule, type PartitionReport, type Phase, type Placement, type RegionPlan, type TargetShare, type TypedArray, type WhatIf } from '@tenon/plugin';

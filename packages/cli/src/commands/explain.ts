@@ -1,42 +1,48 @@
-import type { Placement } from 'tenon/tools';
-import { nodeHost, openArtifact, placeModel } from 'tenon/tools';
+import { TenonError } from 'tenon';
+import { writeFileAtomically } from 'tenon/tools';
 import type { Command } from '../command.ts';
+import { exitCodeOf } from '../exit-codes.ts';
+import { explainArtifact, explainModel } from '../explain/collect.ts';
+import { explanationPage } from '../explain/html.ts';
+import { pageData } from '../explain/page-data.ts';
+import { explanationText, overview } from '../explain/text.ts';
 import { isArtifact, modelOptions, readSettings } from '../models.ts';
-import { placementSummary, summaryLines } from '../placements.ts';
-import { formatTable } from '../terminal/table.ts';
 
 export const explain: Command = {
   name: 'explain',
   summary: 'shows where every operator of a model runs, and why',
   positionals: ['MODEL|ARTIFACT'],
-  options: { ...modelOptions },
-  details: 'For every operator: where it is in the model, its target, the rule that placed it, its region, and why targets that go before did not take it.',
+  options: {
+    html: { value: 'FILE', doc: 'writes a page with the graph, coloured by target: one file that needs no network' },
+    'no-codegen': { doc: 'stops when operators are placed: quicker, but without kernels and what code generators refuse' },
+    ...modelOptions,
+  },
+  details: [
+    'A line per target, what would gain most, then for every operator: where it is in the model, its target, the rule that',
+    'placed it, its region and kernels, and everybody who refused it with code, reason and hint. The model is compiled for',
+    'it, so that what code generators refuse is told as well.',
+    '',
+    'Examples:',
+    '  tenon explain model.onnx',
+    '  tenon explain model.onnx --html model.html',
+  ].join('\n'),
   async run(args, ctx) {
     const path = args.positionals[0]!;
-    const placements = (await isArtifact(path)) ? await fromArtifact(path) : (await placeModel(path, (await readSettings(args, ctx)).build)).placements;
-    const summary = placementSummary(placements);
+    const page = args.value('html');
+    const artifact = await isArtifact(path);
+    if (artifact && page !== undefined) {
+      throw new TenonError({ code: 'usage/arguments', message: `${path} is an artifact, which says where operators run but not how they are connected`, hint: 'give the model that it was compiled from' });
+    }
+    const explanation = artifact ? await explainArtifact(path) : await explainModel(path, (await readSettings(args, ctx)).build, !args.flag('no-codegen'));
+    if (page !== undefined) {
+      const bytes = new TextEncoder().encode(explanationPage(pageData(explanation)));
+      await writeFileAtomically(page, (sink) => Promise.resolve(sink.write(0, bytes)));
+    }
+    const failure = explanation.problems.find((p) => p.severity === 'error');
     return {
-      json: { summary, operators: placements },
-      text: (style) => [
-        formatTable(
-          [{ title: 'operator', shrink: 10 }, { title: 'in the model', shrink: 10 }, { title: 'target' }, { title: 'rule', shrink: 8 }, { title: 'region', shrink: 6 }, { title: 'rejected by', shrink: 12 }],
-          placements.map((p) => [p.op, p.loc ?? p.results.map((r) => `%${r}`).join(' '), p.target, p.rule, p.region, rejections(p)]),
-          style,
-        ),
-        '',
-        ...summaryLines(summary, style),
-      ].join('\n'),
+      ...(failure === undefined ? {} : { exitCode: exitCodeOf(failure) }),
+      json: { ...explanation, ...(page === undefined ? {} : { html: page }) },
+      text: (style) => (page === undefined ? explanationText(explanation, style) : `${overview(explanation, style)}\n\n${style.paint('green', page)} shows every operator`),
     };
   },
 };
-
-const rejections = (p: Placement): string => p.rejected.map((r) => `${r.rule ?? r.target}: ${r.message} [${r.code}]`).join('; ') || '–';
-
-async function fromArtifact(path: string): Promise<readonly Placement[]> {
-  const source = await nodeHost({ cacheFolder: null }).open(path);
-  try {
-    return (await openArtifact(source)).manifest.report.placements;
-  } finally {
-    source.close();
-  }
-}

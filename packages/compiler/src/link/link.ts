@@ -1,5 +1,5 @@
 import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type ConstantInfo, type DeviceInfo, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
-import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type Placement } from '@tenon/plugin';
+import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type PartitionReport, type Placement } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
 import type { GeneratedBlob } from './codegen.ts';
 import { collectDims } from './dims.ts';
@@ -16,6 +16,7 @@ export interface LinkInput {
   readonly targets: readonly ResolvedTarget[];
   readonly blobs: readonly GeneratedBlob[];
   readonly placements: readonly Placement[];
+  readonly report: PartitionReport | null;
   readonly model: { readonly name: string; readonly id: string } | null;
   readonly version: string;
 }
@@ -64,11 +65,12 @@ export function link(input: LinkInput): Linked {
   const blobs: BlobSection[] = input.blobs.map(({ target, blob }, i) => ({
     section: `blob ${i}`, target, format: blob.format, formatVersion: blob.formatVersion, requires: toJson(blob.requires) as BlobSection['requires'],
   }));
+  const found = entriesByRegion(input);
   const regions: RegionInfo[] = [];
   const linked = new Map<string, LinkedRegion>();
   for (const call of fn.bindings) {
     if (linked.has(call.callee)) continue;
-    const info = linkRegion(call.callee, input, constantIndex);
+    const info = linkRegion(call.callee, found.get(call.callee) ?? [], input, constantIndex);
     const target = (module.functions.get(call.callee) as GraphFunction).attrs['target'] as string;
     // Where only the host's variant exists the region's values live on the host.
     const own = info.variants.some((v) => blobs[v.blob]!.target === target);
@@ -83,7 +85,7 @@ export function link(input: LinkInput): Linked {
       options: Object.fromEntries(targets.map((t) => [t.name, toJson(t.options)])),
     },
     devices, constants, blobs, regions, entries: [entry],
-    report: { placements: input.placements },
+    report: { placements: input.placements, ...(input.report === null ? {} : { partition: input.report }) },
   };
   const writer = new ArtifactWriter();
   if (constantBytes > 0) {
@@ -98,20 +100,32 @@ export function link(input: LinkInput): Linked {
   };
 }
 
-function linkRegion(name: string, input: LinkInput, constantIndex: (name: string) => number): RegionInfo {
+interface FoundEntry {
+  readonly blob: number;
+  readonly entry: EntryManifest;
+}
+
+/** The entries that implement each region: its own target's first, its fallbacks after it. */
+function entriesByRegion({ module, blobs }: LinkInput): ReadonlyMap<string, readonly FoundEntry[]> {
+  const found = new Map<string, FoundEntry[]>();
+  blobs.forEach(({ blob }, i) => {
+    for (const entry of blob.entries) {
+      const fn = module.functions.get(entry.region);
+      const variantOf = fn?.kind === 'graph' ? fn.attrs['variantOf'] : undefined;
+      const region = typeof variantOf === 'string' ? variantOf : entry.region;
+      const list = found.get(region);
+      if (list === undefined) found.set(region, [{ blob: i, entry }]);
+      else list.push({ blob: i, entry });
+    }
+  });
+  for (const [region, list] of found) list.sort((a, b) => Number(a.entry.region !== region) - Number(b.entry.region !== region));
+  return found;
+}
+
+function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput, constantIndex: (name: string) => number): RegionInfo {
   const { module, session } = input;
   const own = module.functions.get(name) as GraphFunction;
-  const variantOf = (fn: string): string => {
-    const f = module.functions.get(fn);
-    return f?.kind === 'graph' && typeof f.attrs['variantOf'] === 'string' ? f.attrs['variantOf'] : fn;
-  };
   const guardsOf = (fn: string): readonly Expr[] => ((module.functions.get(fn) as GraphFunction | undefined)?.attrs['guards'] ?? []) as readonly Expr[];
-  const found: { blob: number; entry: EntryManifest }[] = [];
-  input.blobs.forEach(({ blob }, i) => {
-    for (const entry of blob.entries) if (variantOf(entry.region) === name) found.push({ blob: i, entry });
-  });
-  // The region's own target comes first, its fallbacks after it.
-  found.sort((a, b) => Number(a.entry.region !== name) - Number(b.entry.region !== name));
   if (found.length === 0) {
     return session.fail({ code: 'link/missing-region', message: `no code generator returned an entry for ${name}`, hint: 'A code generator must return an entry for every region that it is given.' });
   }

@@ -1,44 +1,51 @@
-import { diagnostic, entryFunction, TenonError, type Binding, type GraphFunction, type IRModule, type Placement } from '@tenon/plugin';
-import { type ResolvedTarget, type Session } from '@tenon/core';
-import { claimGreedily, type Claims } from './claim.ts';
-import { decomposeStep } from './legalize.ts';
+import { entryFunction, TenonError, type GraphFunction, type IRModule, type Binding, type PartitionReport, type Placement } from '@tenon/plugin';
+import type { ResolvedTarget, Session } from '@tenon/core';
+import type { Claim, Claims } from './claim.ts';
+import { claimAll } from './claim-all.ts';
+import { decideByCost, decideByOrder, type Decision } from './decide.ts';
+import type { HostPlacement } from './fallback.ts';
 import { freshName } from '../graph.ts';
 import { outlineRegions, type Region } from './regions.ts';
+import { rejectionsOf } from './rejections.ts';
+import { checkRequired, reportOf } from './report.ts';
+import { unsupported } from './unsupported.ts';
 
 export interface Partitioned {
   readonly module: IRModule;
   readonly placements: readonly Placement[];
+  /** null where there is only the host: nothing is to be decided. */
+  readonly report: PartitionReport | null;
+  /** How the host would run each operator of other targets, by the name of its first result. */
+  readonly onHost: ReadonlyMap<string, HostPlacement>;
 }
-
-/** Decompositions may nest this deep. */
-const roundLimit = 32;
 
 /**
  * Places every operator of the model: offer, claim, decompose what nobody claimed by one step, until nothing is left.
  * Refuses with the full list of operators that no target takes.
  */
 export function partition(module: IRModule, session: Session, targets: readonly ResolvedTarget[]): Partitioned {
-  const offered = session.config.partition?.strategy === 'host' ? targets.slice(-1) : targets;
-  const { module: lowered, claims, unclaimed } = claimAll(module, entryOf(module).name, session, offered);
-  if (unclaimed.length > 0) throw unsupported(unclaimed, claims);
-  return finish(lowered, entryOf(lowered), claims, session, targets);
+  checkTargets(session, targets);
+  const { name } = entryOf(module);
+  if (targets.length === 1) {
+    const { module: lowered, claims, unclaimed } = claimAll(module, name, session, targets);
+    if (unclaimed.length > 0) throw unsupported(unclaimed, claims.rejected);
+    return finish({ module: lowered, labels: claims.labels, rejected: claims.rejected }, null, session, targets);
+  }
+  const strategy = session.config.partition?.strategy ?? 'cost';
+  const decision = strategy === 'cost' ? decideByCost(module, name, session, targets) : decideByOrder(module, name, session, targets, strategy);
+  return finish({ module: decision.module, labels: decision.labels, rejected: rejectionsOf(decision) }, decision, session, targets);
 }
 
-/** Claims the operators of a function, decomposing those that nobody takes as far as that goes. */
-function claimAll(
-  module: IRModule, name: string, session: Session, targets: readonly ResolvedTarget[],
-): { module: IRModule; claims: Claims; unclaimed: readonly Binding[] } {
-  let current = module;
-  for (let round = 0; ; round++) {
-    const fn = current.functions.get(name) as GraphFunction;
-    const claims = claimGreedily(fn, current, session, targets);
-    const unclaimed = fn.bindings.filter((b) => !claims.labels.has(b));
-    if (unclaimed.length === 0 || round === roundLimit) return { module: current, claims, unclaimed };
-    // A binding whose arguments were replaced in the same walk is a new object with the same results.
-    const unclaimedResults = new Set(unclaimed.map((b) => b.results));
-    const next = decomposeStep(current, session, new Set([name]), (b) => unclaimedResults.has(b.results));
-    if (next === current) return { module: current, claims, unclaimed };
-    current = next;
+/** What is required must be required of targets that there are. */
+function checkTargets(session: Session, targets: readonly ResolvedTarget[]): void {
+  for (const option of ['require', 'costs'] as const) {
+    for (const name of Object.keys(session.config.partition?.[option] ?? {})) {
+      if (targets.some((t) => t.name === name) || (option === 'costs' && session.registry.targets.has(name))) continue;
+      session.fail({
+        code: 'partition/unknown-target', message: `partition.${option}: ${name} is no target of this compilation`,
+        hint: `Targets: ${targets.map((t) => t.name).join(', ')}.`,
+      });
+    }
   }
 }
 
@@ -77,39 +84,47 @@ function entryOf(module: IRModule): GraphFunction {
   return fn;
 }
 
-function finish(module: IRModule, fn: GraphFunction, claims: Claims, session: Session, targets: readonly ResolvedTarget[]): Partitioned {
+interface Placed {
+  readonly module: IRModule;
+  readonly labels: ReadonlyMap<Binding, Claim>;
+  readonly rejected: Claims['rejected'];
+}
+
+function finish({ module, labels, rejected }: Placed, decision: Decision | null, session: Session, targets: readonly ResolvedTarget[]): Partitioned {
+  const fn = entryOf(module);
   const order = targets.map((t) => t.name);
-  const { module: cut, regions } = outlineRegions(module, fn, claims.labels, order);
+  const { module: cut, regions } = outlineRegions(module, fn, labels, order);
   const outlined = session.config.partition?.fallback === 'none' ? cut : addVariants(cut, regions, session, targets.at(-1)!);
   const regionOf = new Map<Binding, string>();
   for (const region of regions) for (const b of region.bindings) regionOf.set(b, region.name);
   const placements = fn.bindings.map((b): Placement => {
-    const claim = claims.labels.get(b)!;
+    const claim = labels.get(b)!;
     return {
       op: b.callee, loc: b.loc, results: b.results.map((r) => r.name), target: claim.target, rule: claim.rule, region: regionOf.get(b)!,
-      rejected: (claims.rejected.get(b) ?? []).filter((r) => r.target !== claim.target),
+      ...(decision === null ? {} : { estimate: estimateOf(b, decision) }),
+      rejected: (rejected.get(b) ?? []).filter((r) => r.target !== claim.target),
     };
   });
-  return { module: outlined, placements: session.hooks.partitioned.call(placements, outlined) };
+  const report = decision === null ? null : reportOf(decision, session.config.partition?.strategy ?? 'cost');
+  const placed = session.hooks.partitioned.call(placements, outlined, report);
+  checkRequired(session.config, placed, report);
+  return { module: outlined, placements: placed, report, onHost: decision === null ? new Map() : hostPlacements(decision) };
 }
 
-/** Every operator of a model that no target takes, in one diagnostic. */
-function unsupported(unclaimed: readonly Binding[], claims: Claims): TenonError {
-  const byOp = new Map<string, Binding[]>();
-  for (const b of unclaimed) byOp.set(b.callee, [...(byOp.get(b.callee) ?? []), b]);
-  const related = [...byOp].map(([op, bindings]) => {
-    const reasons = bindings.flatMap((b) => claims.rejected.get(b) ?? []);
-    const reason = reasons.find((r) => r.rule !== null) ?? reasons[0];
-    const places = bindings.map((b) => b.loc ?? `%${b.results[0]?.name ?? '?'}`);
-    return diagnostic({
-      code: reason?.code ?? 'partition/no-rule', op, loc: bindings[0]!.loc, hint: reason?.hint ?? null,
-      message: `${op} × ${bindings.length} (${places.slice(0, 3).join(', ')}${places.length > 3 ? ', …' : ''}): ${reason?.message ?? 'no target takes it'}`,
-    });
+function hostPlacements({ formulation, evaluator, plan }: Decision): Map<string, HostPlacement> {
+  const { single, targets: k, host } = evaluator.layout;
+  const { bindings, figures, offers, costs } = formulation;
+  const found = new Map<string, HostPlacement>();
+  bindings.forEach((binding, i) => {
+    const c = single[i * k + host]!;
+    if (plan.labels[i] === host || c < 0 || binding.results[0] === undefined) return;
+    found.set(binding.results[0].name, { rule: offers[c]?.rule ?? 'decomposed', estimate: { ...figures[c]!, flops: costs.flopsOf(binding) } });
   });
-  return new TenonError({
-    code: 'partition/unsupported',
-    message: `no target takes ${unclaimed.length === 1 ? 'this operator' : `these ${unclaimed.length} operators`}: ${related.map((d) => d.message).join('; ')}`,
-    hint: 'Add a target that takes them, or a decomposition into operators that a target takes.',
-    related,
-  });
+  return found;
+}
+
+function estimateOf(binding: Binding, { formulation, plan }: Decision): NonNullable<Placement['estimate']> {
+  const unit = plan.units[formulation.nodeOf.get(binding)!]!;
+  const { seconds, source } = formulation.figures[unit]!;
+  return { seconds: seconds / formulation.problem.candidates[unit]!.nodes.length, source, flops: formulation.costs.flopsOf(binding) };
 }

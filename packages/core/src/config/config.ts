@@ -20,8 +20,10 @@ const schema = z.strictObject({
     replace: z.record(z.string(), named).optional(),
   }).optional(),
   partition: z.strictObject({
-    strategy: z.enum(['greedy', 'host']).optional(),
+    strategy: z.enum(['cost', 'greedy', 'host']).optional(),
     fallback: z.enum(['host', 'none']).optional(),
+    require: z.record(z.string(), z.strictObject({ minCoverage: z.number().min(0).max(1).optional(), maxRegions: z.number().int().nonnegative().optional() })).optional(),
+    costs: z.record(z.string(), z.record(z.string(), z.number().nonnegative())).optional(),
   }).optional(),
   dims: z.record(z.string(), dimBound).optional(),
   verify: z.enum(['phase', 'pass', 'off']).optional(),

@@ -82,13 +82,6 @@ export function contextFor(session: Session, target: ResolvedTarget | null): Pas
   }) as unknown as PassContext;
 }
 
-/** A pass that the configuration inserts, with the passes that it follows and precedes. */
-interface Insertion {
-  readonly pass: Pass;
-  readonly after: readonly string[];
-  readonly before: readonly string[];
-}
-
 /** Applies the configuration's changes and sorts passes within their phases by `before` and `after`, then by name. */
 function arrange(session: Session, all: readonly Pass[]): ReadonlyMap<Phase, readonly Pass[]> {
   const { disable = [], insert = [], replace = {} } = session.config.passes ?? {};
@@ -111,14 +104,9 @@ function arrange(session: Session, all: readonly Pass[]): ReadonlyMap<Phase, rea
     const { before, after } = { ...p, ...by };
     return { ...p, ...by, before: current(before), after: current(after) };
   });
-  /** A phase stands for all its passes: after `canonicalize` is after the last of them. */
-  const expanded = insert.flatMap(({ pass, after, before }): Insertion[] => {
-    const ofPhase = (name: string | undefined): readonly string[] =>
-      name === undefined ? [] : (phases as readonly string[]).includes(name) ? all.filter((p) => p.phase === name && !disable.includes(p.name)).map((p) => p.name) : [name];
-    return [{ pass, after: ofPhase(after), before: ofPhase(before) }];
-  });
-  for (const { pass, after, before } of expanded) {
-    for (const [name, later] of [...after.map((n) => [n, pass] as const), ...before.map((n) => [n, null] as const)]) {
+  for (const { pass, after, before } of insert) {
+    for (const [name, later] of [[after, pass], [before, null]] as const) {
+      if (name === undefined) continue;
       mustExist(name, 'insert');
       const other = all.find((p) => p.name === name)!;
       const [first, second] = later === null ? [pass, other] : [other, pass];
@@ -129,7 +117,7 @@ function arrange(session: Session, all: readonly Pass[]): ReadonlyMap<Phase, rea
         });
       }
     }
-    passes.push({ ...pass, after: current([...(pass.after ?? []), ...after]), before: current([...(pass.before ?? []), ...before]) });
+    passes.push({ ...pass, after: current([...(pass.after ?? []), ...(after === undefined ? [] : [after])]), before: current([...(pass.before ?? []), ...(before === undefined ? [] : [before])]) });
   }
   const taken = new Set<string>();
   for (const { name } of passes) {

@@ -51,7 +51,7 @@ export function createHooks(): SessionHooks {
     moduleImported: waterfall('module'),
     beforePass: notify('pass', 'module'),
     afterPass: notify('pass', 'module', 'changed', 'milliseconds'),
-    partitioned: waterfall('placements', 'module'),
+    partitioned: waterfall('placements', 'module', 'report'),
     regionLowered: notify('region', 'target', 'module'),
     codegenDone: notify('target', 'blobs'),
     emit: notify('artifact'),

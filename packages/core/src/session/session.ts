@@ -1,6 +1,6 @@
 import {
   diagnostic, TenonError,
-  type Attrs, type AttrValue, type ByteSource, type Config, type ConstantDecl, type Context, type Diagnostic, type DiagnosticInit, type DType, type Effects, type Expr,
+  type Attrs, type AttrValue, type ByteSource, type Config, type ConstantDecl, type Context, type Cost, type Diagnostic, type DiagnosticInit, type DType, type Effects, type Expr,
   type ExprLike, type FacetName, type Facets, type GraphFunction, type Host, type HostTensor, type InferCall, type IRModule, type Match, type ModuleBuilder,
   type Operator, type Pattern, type SourceDecl, type TargetContext, type TensorFunction, type TensorType, type Type, type TypeBuilder, type Value,
 } from '@tenon/plugin';
@@ -153,6 +153,11 @@ export class Session implements Context {
   effects(op: string, args: readonly (Type | null)[], attrs: Attrs): Effects | null {
     const effects = this.facet(op, 'effects');
     return effects === undefined ? null : effects(this.#call(op, args, this.#withDefaults(this.#operator(op), attrs), () => null));
+  }
+
+  cost(op: string, args: readonly (Type | null)[], attrs: Attrs, contents: (i: number) => readonly Expr[] | null = () => null): Cost | null {
+    const cost = this.facet(op, 'cost');
+    return cost === undefined ? null : cost(this.#call(op, args, this.#withDefaults(this.#operator(op), attrs), contents));
   }
 
   evaluate(op: string, args: readonly (HostTensor | null)[], attrs: Attrs): readonly HostTensor[] | null {

@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import {
+  diagnosticOf, TenonError,
+  type DeviceModel, type HostTensor, type OperatorSample, type SampleArgument, type ScheduleChoices, type TargetContext, type TensorFunction, type TensorType,
+} from '@tenon/plugin';
+import { contextFor, parseModule, Session } from '@tenon/core';
+import { arrayFor, evaluateTensorFunction } from '@tenon/interp';
+import { standardOperators, standardOps } from '@tenon/ops';
+import { lower } from '@tenon/schedule';
+import { schedules } from './index.ts';
+
+const session = new Session({
+  config: { plugins: [standardOps()] },
+  host: { name: 'test', now: () => 0, resolve: (_, p) => p, cache: null, open: () => Promise.reject(new TenonError({ code: 'host/not-found', message: 'no files' })) },
+});
+const { exprs } = session;
+const target = (vectorBytes: number): TargetContext => {
+  const device: DeviceModel = {
+    name: 'test', peak: {}, bandwidth: 1e9, launch: { region: 0, kernel: 0 }, transfer: null, memory: [], features: { vectorBytes, threads: 2 },
+  };
+  return contextFor(session, { name: 'cpu-c', form: 'kernels', options: {}, device }) as TargetContext;
+};
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+const choices = (random: () => number | null): ScheduleChoices => ({
+  choose: (_name, values, byDefault) => {
+    const r = random();
+    return r === null ? byDefault : values[Math.floor(r * values.length)]!;
+  },
+});
+
+function filled(dtype: string, shape: readonly number[], random: () => number, { values, range }: Partial<SampleArgument> = {}): HostTensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const array = arrayFor(dtype);
+  const data = new array(new ArrayBuffer(count * array.BYTES_PER_ELEMENT), 0, count);
+  const real = dtype.startsWith('f');
+  const [lo, hi] = range ?? (real ? [-2, 2] : dtype === 'bool' ? [0, 1] : dtype.startsWith('u') ? [0, 4] : [-4, 4]);
+  for (let i = 0; i < count; i++) {
+    const v = values?.[i] ?? (real ? lo + (hi - lo) * random() : lo + Math.floor((hi - lo + 1) * random()));
+    data[i] = (/^[iu]64$/.test(dtype) ? BigInt(v) : Number(v)) as never;
+  }
+  return { dtype, shape, data };
+}
+
+/** `[ceil(size / tile), the other axes in order, tile]`, filled up with zeros: what a schedule asks a constant to be packed as. */
+function packed(t: HostTensor, { axis, tile, order }: { axis: number; tile: number; order: readonly number[] }): HostTensor {
+  const shape = [Math.ceil(t.shape[axis]! / tile), ...order.map((a) => t.shape[a]!), tile];
+  const out = filled(t.dtype, shape, () => 0, { range: [0, 0] });
+  (out.data as Float32Array).fill(0);
+  const visit = (at: number, index: number[]): void => {
+    if (at < shape.length) {
+      for (let i = 0; i < shape[at]!; i++) visit(at + 1, [...index, i]);
+      return;
+    }
+    const position = index[0]! * tile + index.at(-1)!;
+    if (position >= t.shape[axis]!) return;
+    const source = t.shape.map(() => 0);
+    source[axis] = position;
+    order.forEach((a, i) => { source[a] = index[1 + i]!; });
+    const flat = (s: readonly number[], i: readonly number[]): number => i.reduce((sum, v, k) => sum * s[k]! + v, 0);
+    (out.data as Float32Array)[flat(shape, index)] = (t.data as Float32Array)[flat(t.shape, source)]!;
+  };
+  visit(0, []);
+  return out;
+}
+
+/** Applies every rule that fits, and compares what comes out with what went in. Returns the rules that applied. */
+function check(fn: TensorFunction, inputs: readonly HostTensor[], vectorBytes: number, random: () => number | null, dims: ReadonlyMap<string, number> = new Map()): string[] {
+  const ctx = target(vectorBytes);
+  const want = evaluateTensorFunction(fn, inputs, dims);
+  const applied: string[] = [];
+  for (const rule of schedules) {
+    if (!rule.applies(fn, ctx).ok) continue;
+    const scheduled = rule.apply(fn, ctx, choices(random));
+    applied.push(rule.id);
+    const pack = (scheduled.attrs['pack'] ?? {}) as { readonly [input: string]: { axis: number; tile: number; order: readonly number[] } };
+    const given = inputs.map((t, i) => (pack[fn.inputs[i]!.name] === undefined ? t : packed(t, pack[fn.inputs[i]!.name]!)));
+    const got = evaluateTensorFunction(lower(scheduled, exprs, new Map()), given, dims);
+    want.forEach((w, r) => {
+      const x = got[r]!.data as Float32Array;
+      const y = w.data as Float32Array;
+      const largest = Array.from(y as ArrayLike<number>, Number).reduce((m, v) => (Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m), 0);
+      for (let i = 0; i < y.length; i++) {
+        const same = Object.is(x[i], y[i]) || x[i] === y[i] || Math.abs(Number(x[i]) - Number(y[i])) <= (w.dtype.startsWith('f') ? 1e-5 * largest : 0);
+        if (!same) expect.fail(`${rule.id} with ${vectorBytes}-byte vectors: element ${i} of ${fn.outputs[r]!.name} is ${x[i]}, not ${y[i]}`);
+      }
+    });
+  }
+  return applied;
+}
+
+const elements = (a: HostTensor | null | undefined) => (a && /^[iu]\d|^bool$/.test(a.dtype) && a.data.length <= 4096 ? Array.from(a.data as ArrayLike<number | bigint>, (v) => exprs.int(v)) : null);
+
+function defined(op: string, sample: OperatorSample, args: readonly (HostTensor | null)[], symbolic: boolean): { fn: TensorFunction; dims: Map<string, number> } | null {
+  const dims = new Map<string, number>();
+  // Equal sizes share a dim: that is what broadcasting and contraction ask for.
+  const dim = (size: number) => {
+    dims.set(`d${size}`, size);
+    return exprs.variable(`d${size}`);
+  };
+  const types = args.map((a): TensorType | null => (a === null ? null : session.types.tensor(a.dtype, a.shape.map((d) => (symbolic && d > 1 ? dim(d) : exprs.int(d))))));
+  try {
+    const fn = session.define('f', op, types, sample.attrs ?? {}, (i) => elements(args[i]));
+    return fn === null ? null : { fn, dims };
+  } catch (error) {
+    if (symbolic && diagnosticOf(error) !== null) return null;
+    throw error;
+  }
+}
+
+describe('schedules keep the meaning', () => {
+  const counts = new Map<string, number>();
+  it('of operators on their sample arguments, static and symbolic, with vectors of 16 and 64 bytes', () => {
+    let run = 0;
+    for (const operator of standardOperators) {
+      for (const [i, sample] of (operator.facets.samples?.() ?? []).entries()) {
+        // A share of the samples of each operator; the differential tests of the operators run them all.
+        if (i % 3 !== operator.name.length % 3 && !/^nn\.(matmul|conv)/.test(operator.name)) continue;
+        const random = generator(i + 1);
+        const args = sample.args.map((a) => (a === null ? null : filled(a.dtype, a.shape, random, a)));
+        if (args.some((a) => a !== null && /^(f16|bf16|f8)/.test(a.dtype))) continue;
+        for (const symbolic of [false, true]) {
+          const made = defined(operator.name, sample, args, symbolic);
+          if (made === null || [...made.fn.inputs, ...made.fn.outputs].some((b) => /^(f16|bf16|f8)/.test(b.dtype))) continue;
+          const given = args.filter((a) => a !== null);
+          try {
+            for (const id of check(made.fn, given, (i + Number(symbolic)) % 2 === 0 ? 16 : 64, () => null, made.dims)) counts.set(id, (counts.get(id) ?? 0) + 1);
+          } catch (error) {
+            if (diagnosticOf(error)?.code !== 'interp/dtype') throw new Error(`${operator.name}, sample ${i}${symbolic ? ', symbolic' : ''}: ${(error as Error).message}`, { cause: error });
+          }
+          run++;
+        }
+      }
+    }
+    expect(run).toBeGreaterThan(300);
+    expect(counts.get('cpu-c/rows')).toBeGreaterThan(200);
+    expect(counts.get('cpu-c/contraction')).toBeGreaterThan(10);
+  });
+
+  it('of matrix products of any size and order, with constant operands, epilogues and every choice', () => {
+    let contractions = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = generator(seed);
+      const size = (): number => [0, 1, 2, 3, 5, 8, 9, 17, 33][Math.floor(random() * 9)]!;
+      const [b, m, k, n] = [1 + Math.floor(random() * 2), size(), size(), size()];
+      const batched = random() < 0.3;
+      const shapes: (readonly number[])[] = batched ? [[b, m, k], [b, k, n]] : [[m, k], [k, n]];
+      const symbolic = random() < 0.4;
+      const dims = new Map<string, number>([['m', m], ['n', n], ['k', k]]);
+      const named = new Map([...dims].map(([name, v]) => [v, name] as const));
+      const shape = (s: readonly number[]) => s.map((d) => (symbolic && named.has(d) && d > 1 ? exprs.variable(named.get(d)!) : exprs.int(d)));
+      const fn = session.define('f', 'nn.matmul', shapes.map((s) => session.types.tensor('f32', shape(s))), {})!;
+      const constants = symbolic ? [] : [[], [0], [1], [0, 1]][Math.floor(random() * 4)]!;
+      const marked = constants.length === 0 ? fn : { ...fn, attrs: { ...fn.attrs, constants } };
+      const applied = check(marked, shapes.map((s) => filled('f32', s, random)), [16, 32, 64][seed % 3]!, seed % 2 === 0 ? () => null : random, symbolic ? dims : new Map());
+      if (applied.includes('cpu-c/contraction')) contractions++;
+    }
+    expect(contractions).toBeGreaterThan(20);
+  });
+
+  it('where a function stores what its later stages read', () => {
+    const text = `
+      for i in 0..6, j in 0..6, k in 0..6 { block sum(vi: spatial = i, vj: spatial = j, vk: reduce = k) { init { sum[vi, vj] = 0f } sum[vi, vj] = sum[vi, vj] + x[vi, vk] * y[vk, vj] } }
+      for i in 0..6, j in 0..6 { block scaled(vi: spatial = i, vj: spatial = j) { scaled[vi, vj] = sum[INDEX] * 2f } }`;
+    for (const index of ['vi, vj', '5 - vi, vj']) {
+      const fn = parse(`tensor @f(x: f32[6, 6], y: f32[6, 6], out sum: f32[6, 6], out scaled: f32[6, 6]) {${text.replace('INDEX', index)}}`);
+      const applied = check(fn, [1, 2].map((seed) => filled('f32', [6, 6], generator(seed))), 16, () => null);
+      expect(applied).toContain('cpu-c/rows');
+    }
+  });
+});
+
+function parse(text: string): TensorFunction {
+  const fn = [...parseModule(text, exprs).functions.values()][0];
+  if (fn?.kind !== 'tensor') throw new Error('no tensor function');
+  return fn;
+}
