@@ -4,6 +4,7 @@ import {
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { fusePass } from './fuse/fuse.ts';
+import { layoutPass } from './layout.ts';
 import { generate, planRegions, type GeneratedBlob } from './link/codegen.ts';
 import { link, type Linked } from './link/link.ts';
 import { commonSubexpressions } from './passes/common-subexpressions.ts';
@@ -98,6 +99,7 @@ function createManager(session: Session, options: CompileOptions, schedules: Sch
     commonSubexpressions('common-legalized', 'legalize', { after: ['fold-legalized'] }),
     deadCode('dead-legalized', 'legalize', { after: ['common-legalized'] }),
     fusePass,
+    layoutPass(session),
     schedulePass(session, schedules),
   ];
   return new PassManager(session, builtin, options.onPrint === undefined ? {} : { onPrint: options.onPrint });
@@ -148,7 +150,7 @@ async function run(
   for (const [i, target] of targets.entries()) {
     const regions = [...module.functions.values()].filter((f) => f.kind === 'graph' && f.attrs['target'] === target.name);
     if (regions.length === 0) continue;
-    for (const phase of ['legalize', 'layout', 'fuse', 'dispatch', 'schedule'] as const) {
+    for (const phase of ['legalize', 'fuse', 'dispatch', 'layout', 'schedule'] as const) {
       module = await timed(phase, target.name, () => manager.run(phase, module, target));
     }
     module = await timed('memory', target.name, async () => {

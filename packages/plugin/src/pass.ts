@@ -6,7 +6,7 @@ import type { ByteSource } from './host.ts';
 
 /** In pipeline order. From `legalize` on, phases run once per target, over all regions of that target. */
 export const phases = [
-  'import', 'canonicalize', 'quantize', 'partition', 'legalize', 'layout', 'fuse', 'dispatch', 'schedule', 'memory', 'codegen', 'link',
+  'import', 'canonicalize', 'quantize', 'partition', 'legalize', 'fuse', 'dispatch', 'layout', 'schedule', 'memory', 'codegen', 'link',
 ] as const;
 export type Phase = (typeof phases)[number];
 

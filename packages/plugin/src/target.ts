@@ -67,5 +67,11 @@ export interface ScheduleRule {
   readonly applies: (fn: TensorFunction, ctx: TargetContext) => Verdict;
   /** Takes every free choice through `choices`: what it does at the defaults is the default schedule. */
   readonly apply: (fn: TensorFunction, ctx: TargetContext, choices: ScheduleChoices) => TensorFunction;
+  /**
+   * How this rule would have buffers of the function lie in memory, parameters and temporaries, by name: axis i in memory
+   * is axis `permutation[i]`. The layout phase decides for every value between kernels what suits most of them; the rule is
+   * then asked about the function with buffers in that order. null: it does not matter.
+   */
+  readonly layouts?: (fn: TensorFunction, ctx: TargetContext) => { readonly [buffer: string]: readonly number[] } | null;
   readonly doc: string;
 }

@@ -97,7 +97,7 @@ function integerContents(value: Value | null, module: IRModule, ctx: Context) {
 function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>, state: Fusion): Binding {
   const last = group.members.at(-1)!;
   const { fn: literal, args } = spellOutScalars(group.members.length === 1 ? single(last, definitions.get(last)!) : combine(group, definitions, state), state);
-  const constants = args.flatMap((arg, i) => (arg.constant && state.module.constants.get(arg.name)?.data.kind === 'range' ? [i] : []));
+  const constants = args.flatMap((arg, i) => (arg.constant ? [i] : []));
   // Schedules may ask for another layout of inputs that are constant at every call.
   const fn = withScalars(constants.length === 0 ? literal : { ...literal, attrs: { ...literal.attrs, constants } });
   const hash = hashFunction(fn);

@@ -1,9 +1,9 @@
-import { accept, reject, type AttrValue, type Buffer, type Expr, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { accept, reject, type AttrValue, type Buffer, type Expr, type IterVar, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { loadsOf, seq } from '@tenon/core';
 import { alloc, flatIndex, isVariable, linearIn, loop, loops, parallelOver, stagesOf, store, type Stage } from '@tenon/schedule';
 import { lanes, vectorRegisters } from './machine.ts';
 import { emitStage, stageContext } from './rows.ts';
-import { combination, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
+import { combination, flatAccesses, formed, type FormedStage, type StageContext } from './stage.ts';
 
 /**
  * Matrix products and convolutions: `out[…] = Σ a · b`, with whatever runs on the result in place. A tile of the result
@@ -24,6 +24,7 @@ export const contraction: ScheduleRule = {
     if (typeof plan === 'string') throw new RangeError(plan);
     return emit(fn, plan, ctx, choices);
   },
+  layouts: (fn, ctx) => preferredLayouts(fn, ctx),
 };
 
 /** One spatial axis of the result, possibly several trailing ones walked as one. */
@@ -59,7 +60,15 @@ interface Plan {
   readonly packed: readonly (Packed | null)[];
 }
 
-function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
+/** A sum of products, and what comes before and after it. */
+interface SumOfProducts {
+  readonly before: readonly Stage[];
+  readonly sum: FormedStage;
+  readonly epilogue: FormedStage | null;
+  readonly operands: readonly [Expr, Expr];
+}
+
+function sumOfProducts(fn: TensorFunction): SumOfProducts | string {
   const staged = stagesOf(fn);
   if (staged === null) return 'the function is not a sequence of stages';
   const forms = staged.stages.map(formed);
@@ -75,39 +84,101 @@ function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
   if (dtype !== 'f32' && dtype !== 'f64') return `register tiles are for f32 and f64, not ${dtype}`;
   if (sum.reduce.length === 0 || sum.spatial.length === 0) return 'there is nothing to tile';
   if (epilogue !== null && !worksInPlace(epilogue, sum)) return 'the stage after the reduction reads its result out of place';
+  return { before: staged.stages.slice(0, at), sum, epilogue, operands: product.value.args as [Expr, Expr] };
+}
 
+function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
+  const found = sumOfProducts(fn);
+  if (typeof found === 'string') return found;
+  const { before, epilogue, operands } = found;
   const context = stageContext(fn, ctx);
   const { exprs } = ctx;
-  if ([...sum.spatial, ...sum.reduce].some((i) => exprs.valueOf(i.extent) === 0)) return 'there are no elements';
-  const axes = mergeTrailing(context, sum, epilogue);
-  const flat = (l: Expr): Expr => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args);
-  const operands = product.value.args.map(flat);
-  const last = epilogue ?? sum;
+  if ([...found.sum.spatial, ...found.sum.reduce].some((i) => exprs.valueOf(i.extent) === 0)) return 'there are no elements';
+  const { dtype } = found.sum.form.store.value;
+  const flat = operands.map((l) => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args));
+  const last = epilogue ?? found.sum;
   const result = flatIndex(exprs, context.buffers.get(last.form.store.buffer)!.shape, last.form.store.indices);
-  const along = (index: Expr, axis: Axis, s: FormedStage): number | null => {
-    const values = new Map(axis.positions.map((p, k) => [s.spatial[p]!.name, axis.indices(exprs.variable('f_0'))[k]!]));
-    return linearIn(exprs, exprs.substitute(index, values), 'f_0');
-  };
   const width = lanes(ctx, dtype);
   let best: { score: number; plan: Plan } | null = null;
-  for (const column of axes) {
-    if (exprs.valueOf(column.extent) === 1) continue;
-    for (const [w, x] of [[0, 1], [1, 0]] as const) {
-      const packedColumns = packable(fn, context, sum, product.value.args[w]!, column);
-      if ((packedColumns === null && along(operands[w]!, column, sum) !== 1) || along(operands[x]!, column, sum) !== 0) continue;
-      const rows = axes.filter((a) => a !== column && exprs.valueOf(a.extent) !== 1 && along(operands[w]!, a, sum) === 0 && along(operands[x]!, a, sum) !== 0);
-      const row = rows.reduce<Axis | null>((found, a) => (found === null || size(exprs.valueOf(a.extent)) >= size(exprs.valueOf(found.extent)) ? a : found), null);
+  for (const [w, x] of [[0, 1], [1, 0]] as const) {
+    const sum = { ...found.sum, reduce: contiguousLast(exprs, found.sum.reduce, flat[x]!) };
+    const axes = mergeAxes(context, sum, epilogue);
+    const along = (index: Expr, axis: Axis, s: FormedStage): number | null => {
+      const values = new Map(axis.positions.map((p, k) => [s.spatial[p]!.name, axis.indices(exprs.variable('f_0'))[k]!]));
+      return linearIn(exprs, exprs.substitute(index, values), 'f_0');
+    };
+    for (const column of axes) {
+      if (exprs.valueOf(column.extent) === 1) continue;
+      const packedColumns = packable(fn, context, sum, operands[w]!, column);
+      if (packedColumns === null && along(flat[w]!, column, sum) !== 1) continue;
+      // Along the columns the other operand is one number for all, or it lies as they do (a depthwise convolution).
+      const alongColumns = along(flat[x]!, column, sum);
+      if (alongColumns !== 0 && (alongColumns !== 1 || packedColumns === null)) continue;
+      const rows = axes.filter((a) => a !== column && exprs.valueOf(a.extent) !== 1 && along(flat[w]!, a, sum) === 0 && along(flat[x]!, a, sum) !== 0);
+      const row = rows.reduce<Axis | null>((most, a) => (most === null || size(exprs.valueOf(a.extent)) >= size(exprs.valueOf(most.extent)) ? a : most), null);
       const contiguous = along(result, column, last) === 1;
       const score = utilization(exprs.valueOf(column.extent), width) + (contiguous ? 0.3 : 0) + (row === null ? 0 : 0.5);
       if (best !== null && best.score >= score) continue;
-      const shared = axes.filter((a) => a !== column && a !== row && along(operands[w]!, a, sum) !== 0);
+      const shared = axes.filter((a) => a !== column && a !== row && along(flat[w]!, a, sum) !== 0);
       const packed: (Packed | null)[] = [null, null];
       packed[w] = packedColumns;
-      packed[x] = row === null ? null : packable(fn, context, sum, product.value.args[x]!, row);
-      best = { score, plan: { before: staged.stages.slice(0, at), sum, epilogue, axes, column, row, contiguous, shared, packed } };
+      packed[x] = row === null ? null : packable(fn, context, sum, operands[x]!, row);
+      best = { score, plan: { before, sum, epilogue, axes, column, row, contiguous, shared, packed } };
     }
   }
   return best?.plan ?? 'no axis is contiguous in one operand and constant in the other';
+}
+
+/** The axes of a reduction with that of the smallest step through an operand innermost. */
+function contiguousLast(exprs: TargetContext['exprs'], reduce: readonly IterVar[], index: Expr): readonly IterVar[] {
+  const step = (iter: IterVar): number => linearIn(exprs, index, iter.name) ?? Infinity;
+  const steps = new Map(reduce.map((iter) => [iter, step(iter)]));
+  // An operand that does not depend on an axis is read again and again: that axis stays where it is.
+  if ([...steps.values()].some((s) => s === Infinity || s <= 0)) return reduce;
+  return [...reduce].sort((a, b) => steps.get(b)! - steps.get(a)!);
+}
+
+/**
+ * Products with constant weights over windows (convolutions) are best with channels innermost: the result's, along
+ * which weights are packed, so that they are what a vector holds, and those of the other operand, along which it is summed.
+ */
+function preferredLayouts(fn: TensorFunction, ctx: TargetContext): { [buffer: string]: readonly number[] } | null {
+  const found = sumOfProducts(fn);
+  if (typeof found === 'string') return null;
+  const { before, sum, epilogue, operands } = found;
+  const context = stageContext(fn, ctx);
+  const last = epilogue ?? sum;
+  const rank = sum.spatial.length;
+  if (rank < 3) return null;
+  const innermost = (axis: number, of: number): readonly number[] => [...Array.from({ length: of }, (_, i) => i).filter((i) => i !== axis), axis];
+  for (const [w, x] of [[0, 1], [1, 0]] as const) {
+    const load = operands[x]!;
+    const source = context.buffers.get(load.value as string)!;
+    if (source.shape.length < 3) continue;
+    const channel = sum.spatial.findIndex((iter, p) =>
+      ctx.exprs.valueOf(iter.extent) !== 1 && packable(fn, context, sum, operands[w]!, { positions: [p], extent: iter.extent, indices: (i) => [i] }) !== null);
+    if (channel < 0) continue;
+    const name = sum.spatial[channel]!.name;
+    // A depthwise convolution has the same channels on both sides; others sum over those of the input.
+    const depthwise = load.args.findIndex((e) => isVariable(e, name));
+    const summed = load.args.findIndex((e) => sum.reduce.some((r) => isVariable(e, r.name)));
+    const inner = depthwise >= 0 ? depthwise : summed;
+    if (inner < 0 || (depthwise < 0 && load.args.some((e) => ctx.exprs.variables(e).includes(name)))) continue;
+    const wishes: { [buffer: string]: readonly number[] } = { [last.form.store.buffer]: innermost(channel, rank) };
+    if (epilogue !== null) {
+      for (const l of loadsOf(epilogue.stage.block)) if (l.args.length === rank) wishes[l.value as string] = innermost(channel, rank);
+    }
+    const permutation = innermost(inner, source.shape.length);
+    wishes[source.name] = permutation;
+    // What is copied into the padded operand should lie as it does.
+    for (const stage of before) {
+      const form = formed(stage);
+      if (form?.form.store.buffer !== source.name) continue;
+      for (const l of loadsOf(stage.block)) if (l.args.length === permutation.length) wishes[l.value as string] = permutation;
+    }
+    return wishes;
+  }
+  return null;
 }
 
 /** How a constant operand can be packed in tiles along an axis: it must be indexed by that axis and the reduction alone. */
@@ -148,17 +219,48 @@ function worksInPlace(epilogue: FormedStage, sum: FormedStage): boolean {
     l.args.every((e, i) => isVariable(e, epilogue.spatial[i]!.name) || (e.op === 'const' && epilogue.spatial[i]!.extent.op === 'const' && epilogue.spatial[i]!.extent.value === 1)));
 }
 
-/** Trailing axes become one where every access walks them as one row of elements (a 1×1 convolution's pixels). */
-function mergeTrailing(ctx: StageContext, sum: FormedStage, epilogue: FormedStage | null): Axis[] {
+/** Neighbouring axes become one where every access walks them at one step (the pixels of a 1×1 convolution). */
+function mergeAxes(ctx: StageContext, sum: FormedStage, epilogue: FormedStage | null): Axis[] {
+  const { exprs } = ctx;
   const rank = sum.spatial.length;
   const single = (p: number): Axis => ({ positions: [p], extent: sum.spatial[p]!.extent, indices: (i) => [i] });
-  for (let from = Math.max(0, rank - 3); from < rank - 1; from++) {
-    const positions = Array.from({ length: rank - from }, (_, k) => from + k);
-    const fused = fuse(ctx, sum, positions.map((p) => sum.spatial[p]!));
-    if (fused === null || (epilogue !== null && fuse(ctx, epilogue, positions.map((p) => epilogue.spatial[p]!)) === null)) continue;
-    return [...Array.from({ length: from }, (_, p) => single(p)), { positions, extent: fused.extent, indices: fused.indices }];
+  const walks = (s: FormedStage, run: readonly number[]): boolean => {
+    const indices = splitIndex(exprs, exprs.variable('f_0'), run.map((p) => s.spatial[p]!.extent));
+    const values = new Map(run.map((p, k) => [s.spatial[p]!.name, indices[k]!]));
+    return flatAccesses(ctx, s).every((e) => linearIn(exprs, exprs.substitute(e, values), 'f_0') !== null);
+  };
+  const axes: Axis[] = [];
+  for (let from = 0; from < rank; ) {
+    // An axis of size one has nothing to walk: a run neither begins nor ends with one.
+    const unit = (p: number): boolean => exprs.valueOf(sum.spatial[p]!.extent) === 1;
+    let end = unit(from) ? from + 1 : rank;
+    for (; end > from + 1; end--) {
+      if (unit(end - 1)) continue;
+      const run = Array.from({ length: end - from }, (_, k) => from + k);
+      if (walks(sum, run) && (epilogue === null || walks(epilogue, run))) break;
+    }
+    if (end === from + 1) axes.push(single(from));
+    else {
+      const positions = Array.from({ length: end - from }, (_, k) => from + k);
+      const extents = positions.map((p) => sum.spatial[p]!.extent);
+      axes.push({ positions, extent: exprs.product(extents), indices: (i) => splitIndex(exprs, i, extents) });
+    }
+    from = end;
   }
-  return sum.spatial.map((_, p) => single(p));
+  return axes;
+}
+
+/** The indices of a row-major position in a box. */
+function splitIndex(exprs: TargetContext['exprs'], at: Expr, extents: readonly Expr[]): Expr[] {
+  const out: Expr[] = extents.map(() => exprs.int(0));
+  let rest = at;
+  for (let k = extents.length - 1; k >= 0; k--) {
+    if (exprs.valueOf(extents[k]!) === 1) continue;
+    const first = extents.slice(0, k).every((e) => exprs.valueOf(e) === 1);
+    out[k] = first ? rest : exprs.mod(rest, extents[k]!);
+    rest = exprs.floordiv(rest, extents[k]!);
+  }
+  return out;
 }
 
 interface TileSize {
@@ -166,20 +268,30 @@ interface TileSize {
   readonly columns: number;
 }
 
-/** Accumulators fill the registers but for two loads per row of the tile and a broadcast. */
-function tileSize(plan: Plan, width: number, registers: number, rowExtent: number | null, columnExtent: number | null): TileSize {
-  const accumulators = registers - 8;
-  const vectors = plan.row === null || rowExtent === 1 ? 8 : rowExtent !== null && rowExtent <= 4 ? 4 : 2;
-  let columns = vectors * width;
-  if (columnExtent !== null && columnExtent < columns) columns = columnExtent;
-  const most = Math.max(1, Math.floor(accumulators / Math.max(1, Math.ceil(columns / width))));
-  if (plan.row === null) return { rows: 1, columns };
-  if (rowExtent === null) return { rows: Math.min(most, 8), columns };
-  if (rowExtent <= most) return { rows: rowExtent, columns };
-  // Tiles of equal height where a fitting height divides the axis; else the fewest tiles, evened out.
-  for (let rows = most; 3 * rows >= 2 * most; rows--) if (rowExtent % rows === 0) return { rows, columns };
-  const tiles = Math.ceil(rowExtent / most);
-  return { rows: Math.ceil(rowExtent / tiles), columns };
+/**
+ * The tile that needs the fewest cycles for the whole result, by a model of one core: two multiply-adds and two loads a
+ * cycle, four cycles until a sum can be added to again, and columns that come from the second cache level. A tile of
+ * `rows × vectors` needs registers for its sums, one row of columns, and a broadcast.
+ */
+function tileSize(width: number, registers: number, rowExtent: number | null, columnExtent: number | null): TileSize {
+  const rowCount = rowExtent ?? 4096;
+  const columnCount = columnExtent ?? 4096;
+  const vectorCount = Math.ceil(columnCount / width);
+  const latency = 4;
+  const cycles = (rows: number, vectors: number): number => Math.max((rows * vectors) / 2, (rows + vectors) / 2, latency, 2 * vectors);
+  let best: { cost: number; tile: TileSize } | null = null;
+  for (let vectors = 1; vectors <= Math.min(8, vectorCount); vectors++) {
+    const most = Math.floor((registers - 1) / vectors) - 1;
+    if (most < 1) break;
+    // Tiles as equal as they can be.
+    const rows = rowExtent === null ? Math.min(most, rowCount) : Math.ceil(rowCount / Math.ceil(rowCount / Math.min(most, rowCount)));
+    const along = (count: number, step: number): readonly (readonly [number, number])[] => [[Math.floor(count / step), step], [count % step === 0 ? 0 : 1, count % step]];
+    let cost = 0;
+    for (const [r, rowsHere] of along(rowCount, rows)) for (const [v, vectorsHere] of along(vectorCount, vectors)) if (r > 0 && v > 0) cost += r * v * cycles(rowsHere, vectorsHere);
+    // Of equal tiles the one with more rows: its columns are read less often.
+    if (best === null || cost < best.cost * 0.99) best = { cost, tile: { rows, columns: Math.min(vectors * width, columnCount) } };
+  }
+  return best!.tile;
 }
 
 function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: ScheduleChoices): TensorFunction {
@@ -189,12 +301,12 @@ function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: Sched
   const { dtype } = plan.sum.form.store.value;
   const width = lanes(ctx, dtype);
   const { column, row } = plan;
-  const best = tileSize(plan, width, vectorRegisters(ctx), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const best = tileSize(width, vectorRegisters(ctx), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
   const around = (n: number, most: number): number[] => [...new Set([n, 1, 2, 4, 6, 8, 12, 16].filter((v) => v <= Math.max(n, most)))].sort((a, b) => a - b);
   const rowLimit = row === null ? 1 : (exprs.valueOf(row.extent) ?? 16);
   const tile: TileSize = {
     rows: choices.choose('rows', around(best.rows, rowLimit), best.rows),
-    columns: choices.choose('columns', [...new Set([best.columns, ...[1, 2, 4, 8].map((n) => n * width)])].sort((a, b) => a - b), best.columns),
+    columns: choices.choose('columns', [...new Set([best.columns, ...[1, 2, 3, 4, 8].map((n) => n * width)])].sort((a, b) => a - b), best.columns),
   };
   const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
   const order: { axis: Axis; step: number }[] = [

@@ -35,6 +35,12 @@ function accesses(ctx: StageContext, s: FormedStage): { loads: Expr[]; store: Ex
   };
 }
 
+/** The flattened indices of every access of a stage, its own result when it accumulates included once. */
+export function flatAccesses(ctx: StageContext, s: FormedStage): Expr[] {
+  const { loads, store: stored } = accesses(ctx, s);
+  return [...loads, stored];
+}
+
 /** Whether every load is contiguous or constant along a variable. */
 export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {
   return accesses(ctx, s).loads.every((index) => {

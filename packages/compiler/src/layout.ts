@@ -1,0 +1,181 @@
+import type { Binding, GraphFunction, IRModule, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
+import { buffersOf, hashFunction, visitStmts, type Exprs, type Session } from '@tenon/core';
+import { permuteBuffers, type Permutations } from '@tenon/schedule';
+import { freshName, graphFunctions } from './graph.ts';
+
+/**
+ * Decides how the values between kernels lie in memory, over the whole graph: schedule rules say what they would like
+ * (`ScheduleRule.layouts`), the votes of all kernels that touch a value are counted, and kernels without a wish follow their
+ * inputs. Kernels are rewritten by permuting indices, so that no value is ever transposed for the sake of a layout.
+ * Parameters and results of a region, constants, and what operators view stay as they are.
+ */
+export function layoutPass(session: Session): Pass {
+  return {
+    name: 'assign-layouts',
+    phase: 'layout',
+    doc: 'Orders the axes of values between kernels as the kernels would have them.',
+    run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules),
+  };
+}
+
+type Permutation = readonly number[];
+
+function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[]): IRModule {
+  const { target } = ctx;
+  if (target?.form !== 'kernels') return module;
+  const rules = schedules.filter((r) => r.target === target.name && r.layouts !== undefined).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
+  if (rules.length === 0) return module;
+  const functions = new Map(module.functions);
+  const state: State = { ctx: ctx as PassContext & TargetContext, module, functions, rules, wishes: new Map(), variants: new Map() };
+  let changed = false;
+  for (const fn of graphFunctions(module)) {
+    if (fn.attrs['target'] !== target.name) continue;
+    const next = assignFunction(fn, state);
+    if (next === fn) continue;
+    functions.set(fn.name, next);
+    changed = true;
+  }
+  if (!changed) return module;
+  // Kernels that are called in another layout only.
+  const called = new Set([...functions.values()].flatMap((f) => (f.kind === 'graph' ? f.bindings.flatMap((b) => (b.kind === 'kernel' ? [b.callee] : [])) : [])));
+  for (const name of state.variants.values()) called.add(name);
+  for (const [name, fn] of functions) if (fn.kind === 'tensor' && !called.has(name) && state.wishes.has(name)) functions.delete(name);
+  return { ...module, functions };
+}
+
+interface State {
+  readonly ctx: PassContext & TargetContext;
+  readonly module: IRModule;
+  readonly functions: Map<string, GraphFunction | TensorFunction>;
+  readonly rules: readonly ScheduleRule[];
+  /** What the most specific rule with a wish says of each kernel. */
+  readonly wishes: Map<string, { readonly [buffer: string]: Permutation }>;
+  /** Kernels by their structure in the layouts that they are called with. */
+  readonly variants: Map<string, string>;
+}
+
+function assignFunction(fn: GraphFunction, state: State): GraphFunction {
+  const decided = decide(fn, state);
+  if (decided.size === 0) return fn;
+  const values = new Map<Value, Value>();
+  const bindings = fn.bindings.map((b): Binding => {
+    if (!touches(b, decided)) return b;
+    const results = b.results.map((r) => {
+      const permutation = decided.get(r);
+      if (permutation === undefined || r.type.kind !== 'tensor') return r;
+      const { shape } = r.type;
+      const value: Value = { ...r, type: { ...r.type, shape: permutation.map((a) => shape[a]!) } };
+      values.set(r, value);
+      return value;
+    });
+    return { ...b, callee: variant(b, decided, state), args: b.args.map((a) => (a === null ? null : (values.get(a) ?? a))), results };
+  });
+  return { ...fn, bindings };
+}
+
+const touches = (b: Binding, decided: ReadonlyMap<Value, Permutation>): boolean =>
+  b.results.some((r) => decided.has(r)) || b.args.some((a) => a !== null && decided.has(a));
+
+/** The layouts of values that lie otherwise than their types say. */
+function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation> {
+  const fixed = new Set<Value>(fn.results);
+  for (const b of fn.bindings) {
+    if (b.kind === 'kernel' && b.effects === null) continue;
+    for (const v of [...b.args, ...b.results]) if (v !== null) fixed.add(v);
+  }
+  const votes = new Map<Value, Map<string, number>>();
+  for (const b of fn.bindings) {
+    if (b.kind !== 'kernel') continue;
+    const wishes = wishesOf(b.callee, state);
+    const kernel = state.functions.get(b.callee) as TensorFunction;
+    const count = (value: Value | null, buffer: string): void => {
+      const wish = wishes[buffer];
+      if (value === null || wish === undefined || value.constant || fixed.has(value)) return;
+      const all = votes.get(value) ?? new Map<string, number>();
+      all.set(wish.join(), (all.get(wish.join()) ?? 0) + 1);
+      votes.set(value, all);
+    };
+    kernel.inputs.forEach((buffer, i) => count(b.args[i] ?? null, buffer.name));
+    kernel.outputs.forEach((buffer, i) => count(b.results[i] ?? null, buffer.name));
+  }
+  const decided = new Map<Value, Permutation>();
+  for (const b of fn.bindings) {
+    if (b.kind !== 'kernel') continue;
+    for (const result of b.results) {
+      if (fixed.has(result) || result.type.kind !== 'tensor') continue;
+      const rank = result.type.shape.length;
+      const permutation = elected(votes.get(result)) ?? followed(b, rank, decided, wishesOf(b.callee, state));
+      if (permutation !== null && permutation.length === rank && permutation.some((a, i) => a !== i)) decided.set(result, permutation);
+    }
+  }
+  return decided;
+}
+
+/** What most kernels would have; of equals the first in order. */
+function elected(votes: ReadonlyMap<string, number> | undefined): Permutation | null {
+  if (votes === undefined) return null;
+  const [first] = [...votes].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  return first![0].split(',').map(Number);
+}
+
+/** A kernel without wishes writes in the order in which it reads the largest of its inputs of the same rank. */
+function followed(b: Binding, rank: number, decided: ReadonlyMap<Value, Permutation>, wishes: { readonly [buffer: string]: Permutation }): Permutation | null {
+  if (Object.keys(wishes).length > 0) return null;
+  let best: Permutation | null = null;
+  for (const arg of b.args) {
+    if (arg === null || arg.constant || arg.type.kind !== 'tensor' || arg.type.shape.length !== rank) continue;
+    const permutation = decided.get(arg);
+    // One input that lies as its type says decides against: its reader would jump through it.
+    if (permutation === undefined || (best !== null && best.join() !== permutation.join())) return null;
+    best = permutation;
+  }
+  return best;
+}
+
+function wishesOf(kernel: string, state: State): { readonly [buffer: string]: Permutation } {
+  let wishes = state.wishes.get(kernel);
+  if (wishes === undefined) {
+    const fn = state.functions.get(kernel) as TensorFunction;
+    wishes = {};
+    for (const rule of state.rules) {
+      const found = rule.layouts!(fn, state.ctx);
+      if (found === null) continue;
+      wishes = found;
+      break;
+    }
+    state.wishes.set(kernel, wishes);
+  }
+  return wishes;
+}
+
+/** The kernel that a call needs in the layouts of its arguments and results. */
+function variant(b: Binding, decided: ReadonlyMap<Value, Permutation>, state: State): string {
+  const fn = state.functions.get(b.callee) as TensorFunction;
+  const wishes = state.wishes.get(b.callee) ?? {};
+  const permutations = new Map<string, Permutation>();
+  fn.inputs.forEach((buffer, i) => {
+    const permutation = b.args[i] ? decided.get(b.args[i]) : undefined;
+    if (permutation !== undefined) permutations.set(buffer.name, permutation);
+  });
+  fn.outputs.forEach((buffer, i) => {
+    const permutation = decided.get(b.results[i]!);
+    if (permutation !== undefined) permutations.set(buffer.name, permutation);
+  });
+  const given = [...permutations.values()];
+  visitStmts(fn.body, (s) => {
+    if (s.kind !== 'alloc') return;
+    const { name, shape } = s.buffer;
+    // Temporaries lie as the rule would have them, else as what is around them.
+    const own = wishes[name] ?? given.find((p) => p.length === shape.length);
+    if (own !== undefined && buffersOf(fn).get(name)!.shape.length === own.length) permutations.set(name, own);
+  });
+  const permuted = permuteBuffers(fn, permutations as Permutations, state.ctx.exprs as Exprs);
+  const hash = hashFunction(permuted);
+  let name = state.variants.get(hash);
+  if (name === undefined) {
+    name = freshName(state.functions, fn.name);
+    state.variants.set(hash, name);
+    state.functions.set(name, { ...permuted, name });
+  }
+  return name;
+}
