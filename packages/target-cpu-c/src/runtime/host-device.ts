@@ -50,15 +50,30 @@ export class HostQueue implements Queue {
   }
 }
 
-/** Host memory as a device. `address` gives the place of an array's data. */
-export function hostDevice(address: (bytes: Uint8Array) => bigint): Device {
+/** What the device needs of the system. */
+export interface Memory {
+  /** The place of an array's data. */
+  address(bytes: Uint8Array): bigint;
+  /** Tells the system that large pages would be welcome there: kernels that stream through memory wait less for translations. */
+  preferLargePages(address: bigint, bytes: number): void;
+}
+
+const largePage = 2 << 20;
+
+/** Host memory as a device. */
+export function hostDevice({ address, preferLargePages }: Memory): Device {
   return {
     name: 'cpu',
     space: 'host',
     allocate(bytes): DeviceBuffer {
-      const memory = new Uint8Array(new ArrayBuffer(bytes + alignment));
-      const shift = Number(-address(memory) & BigInt(alignment - 1));
-      return { bytes, host: memory.subarray(shift, shift + bytes) };
+      const large = bytes >= 2 * largePage;
+      const step = large ? largePage : alignment;
+      const memory = new Uint8Array(new ArrayBuffer(bytes + step));
+      const shift = Number(-address(memory) & BigInt(step - 1));
+      const host = memory.subarray(shift, shift + bytes);
+      // Before anything is written: pages that are there already stay small.
+      if (large) preferLargePages(address(host), bytes - (bytes % largePage));
+      return { bytes, host };
     },
     free() {
       // The garbage collector frees it when the last reference is gone.

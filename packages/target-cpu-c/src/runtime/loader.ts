@@ -19,9 +19,27 @@ export function cpuC(): Loader {
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice((bytes) => BigInt(koffi.address(bytes))),
+    device: hostDevice({ address: (bytes) => BigInt(koffi.address(bytes)), preferLargePages: largePages() }),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
+  };
+}
+
+/** madvise(2) where the system is Linux; elsewhere nothing. */
+function largePages(): (address: bigint, bytes: number) => void {
+  if (process.platform !== 'linux') return () => undefined;
+  const MADV_HUGEPAGE = 14;
+  let advise: ((address: bigint, bytes: bigint, advice: number) => number) | null | undefined;
+  return (address, bytes) => {
+    if (advise === undefined) {
+      try {
+        advise = koffi.load(null).func('madvise', 'int', ['uint64_t', 'uint64_t', 'int']) as unknown as NonNullable<typeof advise>;
+      } catch {
+        advise = null;
+      }
+    }
+    // It is advice: a system that does not take it loses nothing.
+    advise?.(address, BigInt(bytes), MADV_HUGEPAGE);
   };
 }
 

@@ -269,16 +269,17 @@ interface TileSize {
 }
 
 /**
- * The tile that needs the fewest cycles for the whole result, by a model of one core: two multiply-adds and two loads a
- * cycle, four cycles until a sum can be added to again, and columns that come from the second cache level. A tile of
- * `rows × vectors` needs registers for its sums, one row of columns, and a broadcast.
+ * The tile that needs the fewest cycles for the whole result, by a model of one core: two multiply-adds and one load a
+ * cycle (two loads is what cores promise; with vectors of 64 bytes not all keep it), four cycles until a sum can be added
+ * to again, and columns that come from the second cache level. A tile of `rows × vectors` needs registers for its sums, one
+ * row of columns, and a broadcast.
  */
 function tileSize(width: number, registers: number, rowExtent: number | null, columnExtent: number | null): TileSize {
   const rowCount = rowExtent ?? 4096;
   const columnCount = columnExtent ?? 4096;
   const vectorCount = Math.ceil(columnCount / width);
   const latency = 4;
-  const cycles = (rows: number, vectors: number): number => Math.max((rows * vectors) / 2, (rows + vectors) / 2, latency, 2 * vectors);
+  const cycles = (rows: number, vectors: number): number => Math.max((rows * vectors) / 2, rows + vectors, latency, 2 * vectors);
   let best: { cost: number; tile: TileSize } | null = null;
   for (let vectors = 1; vectors <= Math.min(8, vectorCount); vectors++) {
     const most = Math.floor((registers - 1) / vectors) - 1;
