@@ -6,6 +6,9 @@
  * Models are names of `$TENON_DATA/models` or ONNX files with static inputs (default: the six of the folder). The
  * machine's limits are measured in the same run. A model's limit is the larger of its operations over the peak rate and
  * its weights over the memory's bandwidth.
+ *
+ * Threads of either may go on waiting for work at full speed for a while after a run, on the core that the other needs
+ * next. Before each turn the process is left alone until that has ended; then one run warms up and one is timed.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -39,6 +42,25 @@ const threadCounts = values.threads.split(',').map(Number);
 const rounds = Number(values.rounds);
 const names = values.models?.split(',') ?? models.slice(0, 6).map((m) => m.name);
 
+/** Milliseconds of one run, warm, after everything else of this process has come to rest. */
+async function turn(run: () => Promise<unknown>): Promise<number> {
+  await rest();
+  await run();
+  const begin = performance.now();
+  await run();
+  return performance.now() - begin;
+}
+
+/** Waits until this process hardly uses the processor any more, half a second at most. */
+async function rest(): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    const before = process.cpuUsage();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const { user, system } = process.cpuUsage(before);
+    if (user + system < 1000) return;
+  }
+}
+
 async function bench(name: string, limits: readonly Limits[]): Promise<Row[]> {
   const known = models.find((m) => m.name === name);
   if (known === undefined && !existsSync(name)) throw new Absent(`${name} is neither a file nor one of ${models.map((m) => m.name).join(', ')}`);
@@ -59,15 +81,12 @@ async function bench(name: string, limits: readonly Limits[]): Promise<Row[]> {
     const maxError = Math.max(...tenon.outputs.map((output, i) => outputAgreement(got[i]!, want[output]!).error));
     const times: number[] = [];
     const peerTimes: number[] = [];
-    for (let i = -3; i < rounds; i++) {
-      const begin = performance.now();
-      await tenon.run(ordered);
-      const between = performance.now();
-      await peer.run(feeds);
-      const end = performance.now();
+    for (let i = -2; i < rounds; i++) {
+      const ours = await turn(() => tenon.run(ordered));
+      const theirs = await turn(() => peer.run(feeds));
       if (i < 0) continue;
-      times.push(between - begin);
-      peerTimes.push(end - between);
+      times.push(ours);
+      peerTimes.push(theirs);
     }
     const ms = median(times);
     const peerMs = median(peerTimes);

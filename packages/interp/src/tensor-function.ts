@@ -236,7 +236,9 @@ class Program implements ScalarScope {
         };
       }
       case 'evaluate': {
-        const value = this.#scalar(stmt.value);
+        // What is fetched ahead must be there; fetching it changes nothing.
+        const { value: call } = stmt;
+        const value = this.#scalar(call.op === 'call' && call.value === 'prefetch' ? call.args[0]! : call);
         return (f) => void value(f);
       }
     }

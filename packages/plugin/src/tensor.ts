@@ -88,7 +88,7 @@ export interface While {
   readonly condition: Expr;
   readonly body: Stmt;
 }
-/** A call for its effect: a barrier, a target's intrinsic. */
+/** A call for its effect: a barrier, a target's intrinsic; `prefetch(b[…])` fetches an element's cache line, which changes no result. */
 export interface Evaluate {
   readonly kind: 'evaluate';
   readonly value: Expr;

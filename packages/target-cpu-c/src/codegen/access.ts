@@ -87,6 +87,13 @@ export function vectorLoad(em: Emitter, e: Expr, v: VectorContext): string {
   return name;
 }
 
+/** Asks for the cache line of an element, in the second level: it will be read again and again. */
+export function prefetch(em: Emitter, load: Expr): string {
+  const place = em.place(load.value as string);
+  if (place.kind === 'registers') return ';';
+  return `__builtin_prefetch(${place.name} + ${emit(em, flatten(em, place, load.args), null)}, 0, 2);`;
+}
+
 export function store(em: Emitter, buffer: string, indices: readonly Expr[], value: Expr, v: VectorContext | null): void {
   const place = em.place(buffer);
   const { type } = place;

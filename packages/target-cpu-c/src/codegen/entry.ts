@@ -20,6 +20,8 @@ export interface Entry {
 export const entryDeclarations = `typedef struct tenon_pool tenon_pool;
 typedef void (*tenon_kernel)(void* const* p, const i64* n, i64 begin, i64 end, char* scratch);
 extern __attribute__((visibility("hidden"))) void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p, const i64* n, i64 extent, i64 cost, char* scratch, i64 scratch_bytes);
+extern __attribute__((visibility("hidden"))) void tenon_begin(tenon_pool* pool);
+extern __attribute__((visibility("hidden"))) void tenon_end(tenon_pool* pool);
 extern __attribute__((visibility("hidden"))) u64 tenon_now(void);
 extern __attribute__((visibility("hidden"))) char* tenon_allocate(i64 bytes);
 extern __attribute__((visibility("hidden"))) void tenon_release(char* memory);`;
@@ -144,8 +146,14 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
   const declared = [...new Set(kernels.flatMap((k) => k.symbols))];
   const text = `${declared.map((s) => `extern __attribute__((visibility("hidden"))) void ${s}(void* const* p, const i64* n, i64 begin, i64 end, char* scratch);`).join('\n')}
 __attribute__((visibility("default"))) const i64 ${symbol}_counts[3] = {${plan.dims.length}, ${plan.runDims.length}, ${plan.launches.length}};
-__attribute__((visibility("default"))) int ${symbol}(tenon_pool* pool, void* const* v, i64* d, u64* profile) {
+static int ${symbol}_launches(tenon_pool* pool, void* const* v, i64* d, u64* profile) {
 ${indent(em.lines)}
+}
+__attribute__((visibility("default"))) int ${symbol}(tenon_pool* pool, void* const* v, i64* d, u64* profile) {
+  tenon_begin(pool);
+  const int status = ${symbol}_launches(pool, v, d, profile);
+  tenon_end(pool);
+  return status;
 }
 `;
   return { symbol, text, workspace: exprs.valueOf(workspace) === 0 ? null : workspace, kernels: infos };

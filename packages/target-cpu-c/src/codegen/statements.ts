@@ -1,6 +1,6 @@
 import { loadsOf, visitStmts } from '@tenon/core';
 import type { Alloc, Expr, For, If, Let, Stmt } from '@tenon/plugin';
-import { atLane, forLanes, store } from './access.ts';
+import { atLane, forLanes, prefetch, store } from './access.ts';
 import { VectorContext, type Emitter } from './emitter.ts';
 import { emit, emitMask, maskWidth } from './expressions.ts';
 import { elementType, floorPowerOfTwo } from './types.ts';
@@ -62,7 +62,8 @@ export class StatementWriter {
         return;
       case 'evaluate': {
         const value = em.canonical(s.value);
-        em.statement([value], () => em.push(`(void)${emit(em, value, null)};`));
+        const fetched = value.op === 'call' && value.value === 'prefetch' ? value.args[0]! : null;
+        em.statement([value], () => em.push(fetched === null ? `(void)${emit(em, value, null)};` : prefetch(em, fetched)));
         return;
       }
       case 'block':

@@ -66,7 +66,7 @@ export function hostDevice({ address, preferLargePages }: Memory): Device {
     name: 'cpu',
     space: 'host',
     allocate(bytes): DeviceBuffer {
-      const large = bytes >= 2 * largePage;
+      const large = bytes >= largePage;
       const step = large ? largePage : alignment;
       const memory = new Uint8Array(new ArrayBuffer(bytes + step));
       const shift = Number(-address(memory) & BigInt(step - 1));

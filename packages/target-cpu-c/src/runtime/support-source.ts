@@ -3,8 +3,9 @@
  *
  * The pool: the caller of `tenon_parallel` takes part; workers join a job while it is open and take chunks from an
  * atomic counter. The caller never waits for a worker that has not joined, so a core that the system takes away delays
- * nothing but the chunk it was computing. Waiting spins for some microseconds, then sleeps. One job runs at a time: a
- * second caller of the same pool computes its job alone.
+ * nothing but the chunk it was computing. Waiting spins, then sleeps: for two milliseconds or so while a region runs, whose
+ * next launch will come soon (waking takes long where other processes want the core), some tens of microseconds otherwise.
+ * One job runs at a time: a second caller of the same pool computes its job alone.
  */
 export const supportSource = `#define _POSIX_C_SOURCE 200112L
 #include <pthread.h>
@@ -22,8 +23,8 @@ typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin
 
 /* In thirds of nanoseconds, as kernels estimate their work. */
 enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
-/* Spinning: rounds of one pause each, some tens of microseconds in all. */
-enum { SPIN_ROUNDS = 1500 };
+/* Spinning: rounds of one pause each, between regions and within them. */
+enum { SPIN_IDLE = 1500, SPIN_BUSY = 60000 };
 
 /* Low bits of the state: workers in the job. Then: open for joining, shut down. Above: number of the job. */
 #define ACTIVE UINT64_C(0xffff)
@@ -39,6 +40,8 @@ struct tenon_pool {
   _Alignas(64) _Atomic int busy;
   _Atomic int sleepers;
   _Atomic int waiting;
+  /* Regions that run. */
+  _Atomic int regions;
   int threads;
   int spin;
   int started;
@@ -73,6 +76,19 @@ static inline void pause_briefly(void) {
 #endif
 }
 
+/* How long to spin for something that has not happened in so many rounds. */
+static inline int patient(tenon_pool* pool, int rounds) {
+  return pool->spin && (rounds < SPIN_IDLE || (rounds < SPIN_BUSY && atomic_load_explicit(&pool->regions, memory_order_relaxed) > 0));
+}
+
+HIDDEN void tenon_begin(tenon_pool* pool) {
+  if (pool) atomic_fetch_add_explicit(&pool->regions, 1, memory_order_relaxed);
+}
+
+HIDDEN void tenon_end(tenon_pool* pool) {
+  if (pool) atomic_fetch_sub_explicit(&pool->regions, 1, memory_order_relaxed);
+}
+
 static void run_chunks(tenon_pool* pool, char* scratch) {
   const int64_t extent = pool->extent, chunk = pool->chunk;
   for (;;) {
@@ -97,7 +113,7 @@ static void* work(void* argument) {
   uint64_t last = 0;
   for (;;) {
     uint64_t state = atomic_load(&pool->state);
-    for (int i = 0; i < pool->spin && !(state & STOP) && (!(state & OPEN) || state / JOB == last); i++) {
+    for (int i = 0; patient(pool, i) && !(state & STOP) && (!(state & OPEN) || state / JOB == last); i++) {
       pause_briefly();
       state = atomic_load(&pool->state);
     }
@@ -151,7 +167,7 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   tenon_pool* pool = memory;
   memset(pool, 0, sizeof *pool);
   pool->threads = threads < 1 ? 1 : threads;
-  pool->spin = pool->threads > cores ? 0 : SPIN_ROUNDS;
+  pool->spin = pool->threads <= cores;
   pthread_mutex_init(&pool->lock, 0);
   pthread_cond_init(&pool->wake, 0);
   pthread_cond_init(&pool->finished, 0);
@@ -197,7 +213,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   }
   run_chunks(pool, scratch);
   uint64_t state = atomic_fetch_and(&pool->state, ~OPEN) & ~OPEN;
-  for (int i = 0; i < pool->spin && (state & ACTIVE); i++) {
+  for (int i = 0; patient(pool, i) && (state & ACTIVE); i++) {
     pause_briefly();
     state = atomic_load(&pool->state);
   }

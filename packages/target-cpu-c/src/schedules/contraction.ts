@@ -1,7 +1,7 @@
 import { accept, reject, type AttrValue, type Buffer, type Expr, type IterVar, type ScheduleChoices, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { loadsOf, seq } from '@tenon/core';
 import { alloc, flatIndex, isVariable, linearIn, loop, loops, parallelOver, stagesOf, store, type Stage } from '@tenon/schedule';
-import { lanes, vectorRegisters } from './machine.ts';
+import { bytesOf, lanes, vectorRegisters } from './machine.ts';
 import { emitStage, stageContext } from './rows.ts';
 import { combination, flatAccesses, formed, type FormedStage, type StageContext } from './stage.ts';
 
@@ -322,11 +322,12 @@ function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: Sched
     const { shape } = p.buffer;
     return { ...p.buffer, shape: [exprs.ceildiv(shape[p.tiled]!, step), ...p.order.map((a) => shape[a]!), exprs.int(step)] };
   });
+  const ahead = prefetching(context, plan, packedBuffers, order, tile, width);
   const nest = parallelOver(context, order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)), (points) => {
     const start = new Map(order.map(({ axis, step }, i) => [axis, exprs.mul(points[i]!, step)]));
     const tiles = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
     const body = (rows: number, rowStart: Expr, columns: number, columnStart: Expr): Stmt =>
-      emitTile(context, plan, packedBuffers, tiles, new Map([...start, [column, columnStart], ...(row === null ? [] : [[row, rowStart] as const])]), rows, columns);
+      emitTile(context, plan, packedBuffers, tiles, new Map([...start, [column, columnStart], ...(row === null ? [] : [[row, rowStart] as const])]), rows, columns, ahead?.(points) ?? null);
     const withRows = (columns: number, columnStart: Expr): Stmt =>
       row === null
         ? body(1, exprs.int(0), columns, columnStart)
@@ -342,6 +343,61 @@ function emit(fn: TensorFunction, plan: Plan, ctx: TargetContext, choices: Sched
   });
   const inputs = fn.inputs.map((b) => packedBuffers.find((p) => p?.name === b.name) ?? b);
   return { ...fn, inputs, attrs: Object.keys(pack).length === 0 ? fn.attrs : { ...fn.attrs, pack }, body };
+}
+
+/** What the steps of a tile's reduction fetch for the column tile that comes next. */
+interface Ahead {
+  /** Steps of the innermost reduction axis per fetch. */
+  readonly steps: number;
+  /** Surrounds the tile with what the index needs, computed once. */
+  bind(body: (at: (outer: readonly Expr[], fetch: Expr) => Expr) => Stmt): Stmt;
+}
+
+/** Fewer bytes than these are there before they could be fetched ahead. */
+const worthFetching = 256 << 10;
+/** Copies of the innermost step: more would only make code. */
+const mostSteps = 4;
+
+/**
+ * Columns of constants are read from memory by the first tile of rows and from the cache by those that follow: without
+ * help, memory rests while they compute. So every tile of rows fetches its share of the next column tile: of the `visits`
+ * of a column tile, visit i fetches vector i mod V of the rows that part ⌊i / V⌋ has of the innermost reduction axis.
+ */
+function prefetching(
+  ctx: StageContext, plan: Plan, packed: readonly (Buffer | null)[], order: readonly { axis: Axis; step: number }[], tile: TileSize, width: number,
+): ((points: readonly Expr[]) => Ahead) | null {
+  const { exprs } = ctx;
+  const operand = plan.packed.findIndex((p) => p?.axis === plan.column);
+  const buffer = packed[operand] ?? null;
+  const p = plan.packed[operand];
+  if (buffer === null || p == null || p.reduce.length !== plan.sum.reduce.length || buffer.shape.some((d) => exprs.valueOf(d) === null)) return null;
+  const shape = buffer.shape.map((d) => exprs.valueOf(d)!);
+  if (shape.reduce((a, b) => a * b, bytesOf[buffer.dtype] ?? 4) < worthFetching || shape[0]! < 2) return null;
+  const at = order.findIndex(({ axis }) => axis === plan.column);
+  const counts = order.slice(at + 1).map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
+  const visits = exprs.valueOf(exprs.product(counts));
+  const vectors = Math.ceil(tile.columns / width);
+  const extent = exprs.valueOf(plan.sum.reduce.at(-1)!.extent);
+  if (visits === null || visits < vectors || visits > 64 || extent === null) return null;
+  let steps = Math.min(mostSteps, Math.floor(visits / vectors));
+  while (extent % steps !== 0) steps--;
+  return (points) => ({
+    steps,
+    bind(body) {
+      let visit: Expr = exprs.int(0);
+      counts.forEach((count, i) => (visit = exprs.add(exprs.mul(visit, count), points[at + 1 + i]!)));
+      const names = [ctx.names.fresh('next'), ctx.names.fresh('part'), ctx.names.fresh('vector')];
+      const [next, part, vector] = names.map((n) => exprs.variable(n));
+      const values = [
+        exprs.min(exprs.add(points[at]!, 1), shape[0]! - 1),
+        exprs.mul(exprs.min(exprs.floordiv(visit, vectors), steps - 1), extent / steps),
+        exprs.mul(exprs.mod(visit, vectors), width),
+      ];
+      const middle = p.order.slice(0, p.order.length - p.reduce.length).map(() => exprs.int(0));
+      const inside = body((outer, fetch) => exprs.make('call', 'i64', [exprs.load(buffer, [next!, ...middle, ...outer, exprs.add(part!, fetch), vector!])], 'prefetch'));
+      return names.reduceRight<Stmt>((stmt, variable, i) => ({ kind: 'let', variable, value: values[i]!, body: stmt }), inside);
+    },
+  });
 }
 
 /**
@@ -374,6 +430,7 @@ function split(ctx: StageContext, extent: Expr, start: Expr, full: number, small
 
 function emitTile(
   ctx: StageContext, plan: Plan, packed: readonly (Buffer | null)[], tiles: ReadonlyMap<Axis, Expr>, start: ReadonlyMap<Axis, Expr>, rows: number, columns: number,
+  ahead: Ahead | null,
 ): Stmt {
   const { exprs } = ctx;
   const { sum, epilogue } = plan;
@@ -391,7 +448,7 @@ function emitTile(
     }
     return all;
   };
-  const accumulate = loops(ctx, sum.reduce.map((r) => r.extent), 'serial', (k) => over((r, c) => {
+  const step = (k: readonly Expr[]): Stmt => over((r, c) => {
     const at = values(sum, r, c);
     sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));
     const [a, b] = product.args.map((load, i) => {
@@ -402,7 +459,15 @@ function emitTile(
       return exprs.load(buffer, [tiles.get(p.axis)!, ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === plan.column ? c : r]);
     });
     return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.mul(a!, b!)));
-  }));
+  });
+  const extents = sum.reduce.map((r) => r.extent);
+  const accumulate = ahead === null
+    ? loops(ctx, extents, 'serial', step)
+    : ahead.bind((fetched) => loops(ctx, extents.slice(0, -1), 'serial', (outer) =>
+      loop(ctx, exprs.floordiv(extents.at(-1)!, ahead.steps), 'serial', (fetch) => seq([
+        { kind: 'evaluate', value: fetched(outer, fetch) },
+        loop(ctx, exprs.int(ahead.steps), 'unrolled', (i) => step([...outer, exprs.add(exprs.mul(fetch, ahead.steps), i)])),
+      ]))));
   const last = epilogue ?? sum;
   /** What the tile's element becomes in the result. */
   const finished = (r: Expr, c: Expr): Expr =>

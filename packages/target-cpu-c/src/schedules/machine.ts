@@ -1,11 +1,12 @@
 import type { TargetContext } from '@tenon/plugin';
 
-const bytes: { readonly [dtype: string]: number } = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1, f16: 2, bf16: 2 };
+/** Bytes of an element. */
+export const bytesOf: { readonly [dtype: string]: number } = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1, f16: 2, bf16: 2 };
 
 /** Elements of a dtype in one vector of the machine. */
 export function lanes(ctx: TargetContext, dtype: string): number {
   const vectorBytes = ctx.target.device.features['vectorBytes'];
-  return Math.max(1, (typeof vectorBytes === 'number' ? vectorBytes : 16) / (bytes[dtype] ?? 4));
+  return Math.max(1, (typeof vectorBytes === 'number' ? vectorBytes : 16) / (bytesOf[dtype] ?? 4));
 }
 
 /** Vector registers: 32 with AVX-512 and on AArch64, 16 otherwise. */
