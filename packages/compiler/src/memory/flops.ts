@@ -6,7 +6,8 @@ const arithmetic = new Set(['add', 'sub', 'mul', 'div', 'min', 'max', 'truncmod'
 
 /**
  * Floating-point operations of a lowered function, as a formula in dims: every arithmetic operation and intrinsic counts
- * one, a fused multiply-add two. Where a branch decides, its first side counts (full tiles before their edges).
+ * one, a fused multiply-add two. Where a branch decides, its first side counts (full tiles before their edges); a loop over
+ * what is left of a fixed number counts as that many.
  */
 export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
   const inner = new Set(declaredVariables(fn.body));
@@ -22,7 +23,11 @@ export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
     for (const e of expressionsOf(stmt)) visitExprs(e, (x) => void (arithmetic.has(x.op) && isFloat(x.dtype) && own++), seen);
     const here = exprs.int(own);
     switch (stmt.kind) {
-      case 'for': return dependent(stmt.extent) ? count(stmt.body) : exprs.mul(stmt.extent, count(stmt.body));
+      case 'for': {
+        const most = stmt.extent.op === 'min' ? stmt.extent.args.find((e) => e.op === 'const') : undefined;
+        if (!dependent(stmt.extent)) return exprs.mul(stmt.extent, count(stmt.body));
+        return most === undefined ? count(stmt.body) : exprs.mul(most, count(stmt.body));
+      }
       case 'if': return exprs.add(here, count(stmt.then));
       default: return childrenOf(stmt).map(count).reduce((a, b) => exprs.add(a, b), here);
     }

@@ -55,6 +55,13 @@ for (const dtype of floats) {
     name: `max with a constant ${dtype}`, inputs: [[dtype, spread(realSamples)]], output: dtype,
     value: ([x]) => exprs.max(x!, exprs.constant(0.5, dtype)), want: ([x]) => (Number.isNaN(x) ? NaN : Math.max(Number(x), 0.5)),
   });
+  // Not corrected, a product with the reciprocal is one unit off for one number in four.
+  for (const divisor of [Math.SQRT2, -3, 1e-3, 7e8, 8]) {
+    cases.push({
+      name: `division by ${divisor} ${dtype}`, inputs: [[dtype, spread(realSamples.map((v) => round(dtype, v)))]], output: dtype,
+      value: ([x]) => exprs.div(x!, exprs.constant(divisor, dtype)), want: ([x]) => round(dtype, Number(x) / round(dtype, divisor)),
+    });
+  }
   const unary = (name: Intrinsic, f: (x: number) => number, values = realSamples): void => {
     cases.push({ name: `${name} ${dtype}`, inputs: [[dtype, spread(values.map((v) => round(dtype, v)))]], output: dtype, value: ([x]) => exprs.call(name, [x!]), want: ([x]) => round(dtype, f(Number(x))) });
   };

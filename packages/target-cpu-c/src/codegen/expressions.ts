@@ -107,8 +107,10 @@ function arithmetic(em: Emitter, e: Expr, v: VectorContext | null, type: Element
       return infix('-');
     case 'mul':
       return infix('*');
-    case 'div':
-      return infix('/');
+    case 'div': {
+      const reciprocal = reciprocalOf(e, type);
+      return reciprocal === null ? infix('/') : `${helper('divide')}(${emit(em, a, v)}, ${literal(b.value as number, type)}, ${literal(reciprocal, type)})`;
+    }
     case 'min':
     case 'max':
       if (type.kind === 'float') {
@@ -127,6 +129,17 @@ function arithmetic(em: Emitter, e: Expr, v: VectorContext | null, type: Element
     default:
       return em.fail('unsupported-expression', `expression ${e.op} of ${e.dtype}`);
   }
+}
+
+/**
+ * 1 / b where a division by the constant b may be a product with it that is then corrected: an order of magnitude faster
+ * in vectors. The magnitudes leave the correction's own products exact.
+ */
+function reciprocalOf(e: Expr, type: ElementType): number | null {
+  const b = e.args[1]!;
+  if (e.dtype !== 'f32' || type.half || b.op !== 'const') return null;
+  const value = Math.abs(Number(b.value));
+  return value >= 2 ** -40 && value <= 2 ** 40 ? Math.fround(1 / Math.fround(Number(b.value))) : null;
 }
 
 /** Whether C's own division is right and cannot trap. */

@@ -30,7 +30,7 @@ const functions: readonly (readonly [Intrinsic, (x: number) => number, readonly 
   ['exp', Math.exp, [-110, 95], 1.5],
   ['log', Math.log, [0, 1e3], 1.5],
   ['tanh', Math.tanh, [-12, 12], 2.5],
-  ['erf', erf, [-6, 6], 2],
+  ['erf', erf, [-6, 6], 4.5],
   ['sqrt', Math.sqrt, [0, 1e6], 0.51],
   ['rsqrt', (x) => 1 / Math.sqrt(x), [0, 1e6], 1.5],
   ['sin', Math.sin, [-100, 100], 2],

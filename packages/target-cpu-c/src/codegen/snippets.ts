@@ -41,6 +41,22 @@ const compare = (operator: string): Snippet => (name, t) =>
     ? `${inline} ${t.mask} ${name}(${t.type} a, ${t.type} b) { return (${t.mask})-(a ${operator} b); }`
     : `${inline} ${t.mask} ${name}(${t.type} a, ${t.type} b) { return (${t.mask})(a ${operator} b); }`;
 
+/**
+ * a / b by r = 1 / b (rounded): the product, then one step of correction by its remainder, which a fused multiply-add gives
+ * exactly (P. Markstein, IA-64 and Elementary Functions, 2000). Nothing to correct, infinities and NaNs: the product.
+ */
+const divide: Snippet = (name, t, s) => {
+  const remains = `${s.use('gt', t.element, t.lanes)}(e * e, ${t.lanes === 1 ? '0' : `${s.use('broadcast', t.element, t.lanes)}(0)`})`;
+  return `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b, ${t.element} r) {
+#if defined(__FMA__) || defined(__aarch64__)
+  const ${t.type} q = a * r, e = a - q * b;
+  return ${s.use('select', t.element, t.lanes)}(${remains}, q + e * r, q);
+#else
+  return a / b;
+#endif
+}`;
+};
+
 /** Division without traps: by 0 gives 0, and the least integer by −1 wraps. */
 const truncdiv: Snippet = (name, t) =>
   signed(t)
@@ -227,7 +243,7 @@ export const snippets: { readonly [name: string]: Snippet } = {
   min: extreme('<'), max: extreme('>'), min_number: extremeOfNumber('<'), max_number: extremeOfNumber('>'),
   truncdiv: lanewise('truncdiv', truncdiv, 2), truncmod: lanewise('truncmod', truncmod, 2),
   floordiv: lanewise('floordiv', floordiv, 2), mod: lanewise('mod', mod, 2),
-  power: lanewise('power', power, 2),
+  divide, power: lanewise('power', power, 2),
   shl: lanewise('shl', shl, 2), shr: lanewise('shr', shr, 2), popcount: lanewise('popcount', popcount, 1),
   ...saturations,
   from_f16: fromF16, to_f16: toF16, from_bf16: fromBF16, to_bf16: toBF16,

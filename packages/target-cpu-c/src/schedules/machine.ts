@@ -14,3 +14,9 @@ export function vectorRegisters(ctx: TargetContext): number {
   const registers = ctx.target.device.features['vectorRegisters'];
   return typeof registers === 'number' ? registers : lanes(ctx, 'f32') >= 16 ? 32 : 16;
 }
+
+/** Bytes of a level of data cache of one core. */
+export function cacheBytes(ctx: TargetContext, level: 1 | 2): number {
+  const bytes = ctx.target.device.features[`l${level}`];
+  return typeof bytes === 'number' ? bytes : level === 1 ? 32 << 10 : 256 << 10;
+}

@@ -1,0 +1,198 @@
+import type { AttrValue, Buffer, Expr, ScheduleChoices, Stmt, TargetContext, TensorFunction } from '@tenon/plugin';
+import { seq } from '@tenon/core';
+import { alloc, loop, parallelOver, stagesOf, store } from '@tenon/schedule';
+import { bytesOf, cacheBytes, lanes, vectorRegisters } from '../machine.ts';
+import { emitStage, stageContext } from '../rows.ts';
+import { formed, type StageContext } from '../stage.ts';
+import { fetchAhead, type Panel } from './ahead.ts';
+import type { Axis, Plan } from './plan.ts';
+import { split } from './split.ts';
+import { Tile } from './tile.ts';
+import { tileSize, type TileSize } from './tile-size.ts';
+
+/** The function of a plan: stages before it, then a parallel loop over tiles. */
+export function emit(fn: TensorFunction, plan: Plan, target: TargetContext, choices: ScheduleChoices): TensorFunction {
+  const ctx = stageContext(fn, target);
+  const { exprs } = ctx;
+  const { column, row } = plan;
+  const width = lanes(target, plan.sum.form.store.value.dtype);
+  const tile = chooseTile(ctx, plan, width, target, choices);
+  const packed = plan.packed.map((p): Buffer | null => {
+    if (p === null) return null;
+    const step = p.axis === column ? tile.columns : tile.rows;
+    const { shape } = p.buffer;
+    return { ...p.buffer, shape: [exprs.ceildiv(shape[p.tiled]!, step), ...p.order.map((a) => shape[a]!), exprs.int(step)] };
+  });
+  // A column tile is visited by all tiles of rows, of every point of the axes that its operand does not depend on.
+  const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
+  const job: Job = {
+    ctx, plan, packed, tile, width, inner: [...free.map((axis) => ({ axis, step: 1 })), ...(row === null ? [] : [{ axis: row, step: tile.rows }])],
+  };
+  const choice = blockExtents(job, target);
+  const extent = choices.choose('reduction', choice, choice.at(-1)!);
+  const nest = extent === choice[0] ? whole(job) : blocked(job, extent);
+
+  const staged = stagesOf(fn)!;
+  const kept = new Set(plan.before.flatMap((s) => (formed(s) === null ? [] : [formed(s)!.form.store.buffer])));
+  let body = seq([...plan.before.map((s) => emitStage(ctx, formed(s)!)), nest]);
+  for (const buffer of staged.temporaries.filter((b) => kept.has(b.name)).reverse()) body = alloc(buffer, body);
+  const pack: { [input: string]: AttrValue } = {};
+  plan.packed.forEach((p) => {
+    if (p !== null) pack[p.buffer.name] = { axis: p.tiled, tile: p.axis === column ? tile.columns : tile.rows, order: p.order };
+  });
+  const inputs = fn.inputs.map((b) => packed.find((p) => p?.name === b.name) ?? b);
+  return { ...fn, inputs, attrs: Object.keys(pack).length === 0 ? fn.attrs : { ...fn.attrs, pack }, body };
+}
+
+interface Job {
+  readonly ctx: StageContext;
+  readonly plan: Plan;
+  readonly packed: readonly (Buffer | null)[];
+  readonly tile: TileSize;
+  readonly width: number;
+  /** The axes that one column tile is visited along, outermost first. */
+  readonly inner: readonly { readonly axis: Axis; readonly step: number }[];
+}
+
+function chooseTile(ctx: StageContext, { row, column }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
+  const { exprs } = ctx;
+  const best = tileSize(width, vectorRegisters(target), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
+  const mostRows = row === null ? 1 : Math.max(best.rows, exprs.valueOf(row.extent) ?? 16);
+  return {
+    rows: choices.choose('rows', ascending([best.rows, 1, 2, 4, 6, 8, 12, 16].filter((n) => n <= mostRows)), best.rows),
+    columns: choices.choose('columns', ascending([best.columns, ...[1, 2, 3, 4, 8].map((n) => n * width)]), best.columns),
+  };
+}
+
+/** Every tile runs through the whole reduction, its sums in registers. */
+function whole(job: Job): Stmt {
+  const { ctx, plan, tile, inner } = job;
+  const { exprs } = ctx;
+  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), { axis: plan.column, step: tile.columns }, ...inner];
+  const counts = order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
+  const visits = exprs.valueOf(exprs.product(counts.slice(-inner.length || counts.length)));
+  return parallelOver(ctx, counts, (points) => {
+    const tiles = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
+    let visit: Expr = exprs.int(0);
+    order.slice(order.length - inner.length).forEach(({ axis }, i) => (visit = exprs.add(exprs.mul(visit, counts[order.length - inner.length + i]!), tiles.get(axis)!)));
+    const extent = exprs.valueOf(plan.sum.reduce[0]!.extent);
+    const ahead = inner.length === 0 || visits === null || extent === null
+      ? null
+      : fetch(job, { tile: tiles.get(plan.column)!, block: exprs.int(0), blocks: 1, extent, visit, visits });
+    return forColumns(job, tiles, (columns, start) => forRows(job, tiles, (rows, at) => {
+      const made = tileAt(job, tiles, rows, at, columns, start);
+      return made.sums((acc) => seq([
+        made.each((r, c) => store(acc, [r, c], made.initial(r, c))),
+        made.accumulate(acc, ahead, null),
+        made.finish((r, c) => exprs.load(acc, [r, c])),
+      ]));
+    }));
+  });
+}
+
+/** Tiles of rows whose sums wait in memory for the next block of the reduction. */
+const mostWaiting = 16;
+
+/**
+ * The reduction in blocks, outside of the tiles of rows: all of them use one block of columns, which stays in cache,
+ * before the next one. Sums wait in memory in between.
+ */
+function blocked(job: Job, extent: number): Stmt {
+  const { ctx, plan, tile, inner } = job;
+  const { exprs, names } = ctx;
+  const counts = inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
+  const visits = exprs.product(counts);
+  const count = exprs.valueOf(visits);
+  const waiting = count === null ? mostWaiting : Math.ceil(count / Math.ceil(count / mostWaiting));
+  const blocks = exprs.valueOf(plan.sum.reduce[0]!.extent)! / extent;
+  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), { axis: plan.column, step: tile.columns }];
+  const extents = [...order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)), exprs.ceildiv(visits, waiting)];
+  return parallelOver(ctx, extents, (points) => {
+    const outer = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
+    const first = exprs.mul(points.at(-1)!, waiting);
+    const here = count !== null && count % waiting === 0 ? exprs.int(waiting) : exprs.min(exprs.int(waiting), exprs.sub(visits, first));
+    return forColumns(job, outer, (columns, start) => {
+      const sums: Buffer = {
+        name: names.fresh('sums'), dtype: plan.sum.form.store.value.dtype, scope: 'local', shape: [exprs.int(waiting), exprs.int(tile.rows), exprs.int(columns)],
+      };
+      const each = (body: (made: Tile, waits: (r: Expr, c: Expr) => readonly Expr[], visit: Expr) => Stmt): Stmt => loop(ctx, here, 'serial', (v) => {
+        return unravel(ctx, exprs.add(first, v), counts, (indices) => {
+          const tiles = new Map([...outer, ...inner.map(({ axis }, i) => [axis, indices[i]!] as const)]);
+          return forRows(job, tiles, (rows, rowStart, offset) =>
+            body(tileAt(job, tiles, rows, rowStart, columns, start), (r, c) => [v, exprs.add(offset, r), c], v));
+        });
+      });
+      return alloc(sums, seq([
+        each((made, waits) => made.each((r, c) => store(sums, waits(r, c), made.initial(r, c)))),
+        loop(ctx, exprs.int(blocks), 'serial', (block) => each((made, waits, visit) => {
+          const ahead = fetch(job, { tile: outer.get(plan.column)!, block, blocks, extent, visit, visits: waiting });
+          return made.sums((acc) => seq([
+            made.each((r, c) => store(acc, [r, c], exprs.load(sums, waits(r, c)))),
+            made.accumulate(acc, ahead, { start: exprs.mul(block, extent), extent: exprs.int(extent) }),
+            made.each((r, c) => store(sums, waits(r, c), exprs.load(acc, [r, c]))),
+          ]));
+        })),
+        each((made, waits) => made.finish((r, c) => exprs.load(sums, waits(r, c)))),
+      ]));
+    });
+  });
+}
+
+const fetch = ({ ctx, plan, packed, tile, width }: Job, panel: Panel): ReturnType<typeof fetchAhead> => fetchAhead(ctx, plan, packed, tile, width, panel);
+
+/**
+ * Extents that blocks of the outermost reduction axis may have, the whole axis first and the best last: a block of a
+ * column tile should leave most of the second cache level to the rows that pass by.
+ */
+function blockExtents({ ctx, plan, packed, tile, inner }: Job, target: TargetContext): number[] {
+  const { exprs } = ctx;
+  const extents = plan.sum.reduce.map((r) => exprs.valueOf(r.extent));
+  const [first] = extents;
+  if (first == null || extents.includes(null) || inner.length === 0) return [first ?? 0];
+  const operand = plan.packed.findIndex((p) => p?.axis === plan.column);
+  const bytes = (extent: number): number => extents.slice(1).reduce<number>((a, b) => a * b!, extent) * tile.columns * (bytesOf[plan.sum.form.store.value.dtype] ?? 4);
+  const room = cacheBytes(target, 2) / 4;
+  if (packed[operand] == null || bytes(first) <= room || exprs.valueOf(exprs.product(inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)))) === 1) return [first];
+  // Blocks so short that sums go to memory and back all the time gain nothing.
+  const fitting = Array.from({ length: first - 1 }, (_, i) => first - 1 - i).filter((n) => first % n === 0 && bytes(n) <= room && bytes(n) * 4 >= room);
+  return fitting.length === 0 ? [first] : [first, ...fitting.slice(1), fitting[0]!];
+}
+
+function tileAt({ ctx, plan, packed, inner }: Job, tiles: ReadonlyMap<Axis, Expr>, rows: number, rowStart: Expr, columns: number, columnStart: Expr): Tile {
+  const { exprs } = ctx;
+  const start = new Map<Axis, Expr>([...tiles].map(([axis, at]) => [axis, exprs.mul(at, inner.find((i) => i.axis === axis)?.step ?? 1)]));
+  start.set(plan.column, columnStart);
+  if (plan.row !== null) start.set(plan.row, rowStart);
+  return new Tile(ctx, plan, packed, { tiles, start, rows, columns });
+}
+
+function forColumns({ ctx, plan, tile, width }: Job, tiles: ReadonlyMap<Axis, Expr>, body: (columns: number, start: Expr) => Stmt): Stmt {
+  const start = ctx.exprs.mul(tiles.get(plan.column)!, tile.columns);
+  return split(ctx, plan.column.extent, start, tile.columns, tile.columns > width ? [width, 1] : [1], body);
+}
+
+/** `offset`: where in the tile the rows begin. */
+function forRows({ ctx, plan, tile }: Job, tiles: ReadonlyMap<Axis, Expr>, body: (rows: number, start: Expr, offset: Expr) => Stmt): Stmt {
+  const { exprs } = ctx;
+  if (plan.row === null) return body(1, exprs.int(0), exprs.int(0));
+  const start = exprs.mul(tiles.get(plan.row)!, tile.rows);
+  return split(ctx, plan.row.extent, start, tile.rows, [1], (rows, at) => body(rows, at, exprs.sub(at, start)));
+}
+
+/** The indices of a row-major position in a box, computed once. */
+function unravel(ctx: StageContext, position: Expr, extents: readonly Expr[], body: (indices: readonly Expr[]) => Stmt): Stmt {
+  const { exprs, names } = ctx;
+  const indices: Expr[] = extents.map(() => exprs.int(0));
+  const lets: { variable: string; value: Expr }[] = [];
+  let rest = position;
+  for (let i = extents.length - 1; i >= 0; i--) {
+    if (exprs.valueOf(extents[i]!) === 1) continue;
+    const variable = names.fresh('t');
+    const outermost = extents.slice(0, i).every((e) => exprs.valueOf(e) === 1);
+    lets.push({ variable, value: outermost ? rest : exprs.mod(rest, extents[i]!) });
+    indices[i] = exprs.variable(variable);
+    rest = exprs.floordiv(rest, extents[i]!);
+  }
+  return lets.reduceRight<Stmt>((inside, { variable, value }) => ({ kind: 'let', variable, value, body: inside }), body(indices));
+}

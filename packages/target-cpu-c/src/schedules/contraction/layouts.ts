@@ -1,0 +1,49 @@
+import type { TargetContext, TensorFunction } from '@tenon/plugin';
+import { loadsOf } from '@tenon/core';
+import { isVariable } from '@tenon/schedule';
+import { stageContext } from '../rows.ts';
+import { formed } from '../stage.ts';
+import { packable, sumOfProducts } from './plan.ts';
+
+/**
+ * Products with constant weights over windows (convolutions) are best with channels innermost: the result's, along
+ * which weights are packed, so that they are what a vector holds, and those of the other operand, along which it is summed.
+ */
+export function preferredLayouts(fn: TensorFunction, ctx: TargetContext): { [buffer: string]: readonly number[] } | null {
+  const found = sumOfProducts(fn);
+  if (typeof found === 'string') return null;
+  const { before, sum, epilogue, operands } = found;
+  const context = stageContext(fn, ctx);
+  const last = epilogue ?? sum;
+  const rank = sum.spatial.length;
+  if (rank < 3) return null;
+  const innermost = (axis: number, of: number): readonly number[] => [...Array.from({ length: of }, (_, i) => i).filter((i) => i !== axis), axis];
+  for (const [w, x] of [[0, 1], [1, 0]] as const) {
+    const load = operands[x]!;
+    const source = context.buffers.get(load.value as string)!;
+    if (source.shape.length < 3) continue;
+    const channel = sum.spatial.findIndex((iter, p) =>
+      ctx.exprs.valueOf(iter.extent) !== 1 && packable(fn, context, sum, operands[w]!, { positions: [p], extent: iter.extent, indices: (i) => [i] }) !== null);
+    if (channel < 0) continue;
+    const name = sum.spatial[channel]!.name;
+    // A depthwise convolution has the same channels on both sides; others sum over those of the input.
+    const depthwise = load.args.findIndex((e) => isVariable(e, name));
+    const summed = load.args.findIndex((e) => sum.reduce.some((r) => isVariable(e, r.name)));
+    const inner = depthwise >= 0 ? depthwise : summed;
+    if (inner < 0 || (depthwise < 0 && load.args.some((e) => ctx.exprs.variables(e).includes(name)))) continue;
+    const wishes: { [buffer: string]: readonly number[] } = { [last.form.store.buffer]: innermost(channel, rank) };
+    if (epilogue !== null) {
+      for (const l of loadsOf(epilogue.stage.block)) if (l.args.length === rank) wishes[l.value as string] = innermost(channel, rank);
+    }
+    const permutation = innermost(inner, source.shape.length);
+    wishes[source.name] = permutation;
+    // What is copied into the padded operand should lie as it does.
+    for (const stage of before) {
+      const form = formed(stage);
+      if (form?.form.store.buffer !== source.name) continue;
+      for (const l of loadsOf(stage.block)) if (l.args.length === permutation.length) wishes[l.value as string] = permutation;
+    }
+    return wishes;
+  }
+  return null;
+}
