@@ -110,7 +110,7 @@ class Dispatcher {
   async #choose(offers: readonly LibraryOffer[], kernel: GraphFunction): Promise<{ taken: LibraryOffer | null; lost: ReadonlyMap<Binding, readonly RejectedAlternative[]> }> {
     const lost = new Map<Binding, RejectedAlternative[]>();
     if (offers.length === 0) return { taken: null, lost };
-    const lose = ({ by, operators }: LibraryOffer, code: string, message: string, hint: string | null): void => {
+    const refuse = ({ by, operators }: LibraryOffer, code: string, message: string, hint: string | null): void => {
       const root = operators.at(-1)!;
       lost.set(root, [...(lost.get(root) ?? []), { target: this.#target.name, rule: by.name, code, message, hint }]);
     };
@@ -118,15 +118,15 @@ class Dispatcher {
     let winner: { readonly offer: LibraryOffer; readonly name: string; readonly seconds: number } | null = null;
     for (const priced of worthwhile) {
       if (winner !== null) {
-        lose(priced.offer, 'dispatch/cost', whyNot(priced, winner), null);
+        refuse(priced.offer, 'dispatch/cost', whyNot(priced, winner), null);
         continue;
       }
       const verdict = await this.#link(priced.offer);
       if (verdict.ok) winner = { offer: priced.offer, name: priced.offer.by.name, seconds: priced.seconds };
-      else lose(priced.offer, verdict.code, verdict.message, verdict.hint);
+      else refuse(priced.offer, verdict.code, verdict.message, verdict.hint);
     }
     const better = winner ?? { name: 'generated code', seconds: generated.seconds };
-    for (const priced of others) lose(priced.offer, 'dispatch/cost', whyNot(priced, better), null);
+    for (const priced of others) refuse(priced.offer, 'dispatch/cost', whyNot(priced, better), null);
     return { taken: winner?.offer ?? null, lost };
   }
 
