@@ -2,13 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { any, constraint, definePlugin, op, reject, typeOf, type Config, type GraphFunction, type IRModule, type Library, type LibraryEntry, type LibrarySupport, type Plugin, type RegionPlan } from '@tenon/plugin';
 import { contextFor, parseModule, printModule, type Session } from '@tenon/core';
 import { evaluateGraph } from '@tenon/interp';
+import { standardOps } from '@tenon/ops';
+import { compileModule } from '../src/compile.ts';
 import { dispatchPass } from '../src/dispatch/dispatch.ts';
 import type { DispatchRecord } from '../src/dispatch/report.ts';
 import { fusePass } from '../src/fuse/fuse.ts';
 import { planRegion } from '../src/memory/plan-region.ts';
 import { deadCode } from '../src/passes/dead-code.ts';
 import { schedulePass } from '../src/schedule.ts';
-import { expectModule, failure, floats, generator, main, read, runPass, testSession, testTarget } from './harness.ts';
+import { expectModule, failure, floats, generator, host, main, read, runPass, testSession, testTarget } from './harness.ts';
 
 const accepting: LibrarySupport = { formats: ['text'], link: () => ({ ok: true, guards: [] }) };
 
@@ -155,6 +157,23 @@ graph @main(%x: f32[4, 4], %w: f32[4, 4]) -> (y: f32[4, 4]) {
     expect(steps(main(measured.module))).toEqual(['extern relu']);
     const slow = await dispatched(text, [library([relu])], { partition: { costs: { 'fast/relu': { [key]: 2 }, k: { [key]: 1 } } } });
     expect(slow.records[0]!.rejected[0]!.message).toBe('with fast/relu the kernel takes 2 s (measured), with generated code 1 s');
+    const misnamed = compileModule((session) => read(session, text), { config: { plugins: [standardOps(), target(accepting), plugin(library([relu]))], partition: { costs: { 'fast/rule': {} } } }, host });
+    expect(await failure(() => misnamed)).toMatchObject({ code: 'partition/unknown-target' });
+    const named = await compileModule((session) => read(session, text), {
+      config: { plugins: [standardOps(), target(accepting), plugin(library([relu]))], partition: { costs: { 'fast/relu': { [key]: 1e-9 } } } }, host,
+    });
+    expect(named.placements).toMatchObject([{ op: 'nn.relu', target: 'k', library: 'fast/relu' }]);
+  });
+
+  it('compares measurements of operators, where there are, with measurements', async () => {
+    const { before, session } = await dispatched(dense, []);
+    const { costKey, typicalDims } = await import('../src/partition/estimate.ts');
+    const keys = main(before).bindings.map((b) => costKey([b], session, typicalDims(before)));
+    // Of one second the product takes nine tenths: as a call, a quarter of that.
+    const costs = { k: Object.fromEntries(keys.map((key, i) => [key, [0.9, 0.05, 0.05][i]!])) };
+    const { module, records } = await dispatched(dense, [library([matmul, { ...matmul, id: 'slow', benefit: 0.5 }])], { partition: { costs } });
+    expect(steps(main(module))).toEqual(['extern matmul', 'kernel add relu']);
+    expect(records[0]!.rejected[0]!.message).toBe('with fast/slow the kernel takes 1.9 s (declared), with fast/matmul 325 ms');
   });
 
   it('takes the fastest of several entries, and asks again for what is left', async () => {

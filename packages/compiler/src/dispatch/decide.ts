@@ -25,22 +25,39 @@ export interface Ranking {
  */
 export function rankOffers(offers: readonly LibraryOffer[], kernel: GraphFunction, module: IRModule, target: ResolvedTarget, session: Session): Ranking {
   const costs = new CostModel(kernel, module, session);
-  const generated = costs.figure(target, kernel.bindings, null, null);
+  const whole = measuredOf(kernel.bindings, costs, target);
+  // What is compared is measured, or is estimated: device figures promise more than kernels reach.
+  const estimate = (operators: readonly Binding[]): number =>
+    (whole === null ? null : measuredOf(operators, costs, target)) ?? costs.roofline(target.device, operators);
+  const generated = { seconds: estimate(kernel.bindings), source: whole === null ? 'roofline' as const : 'measured' as const };
   const priced = offers.map((offer): Priced => {
-    const own = costOfCall(offer, costs, target);
+    const own = costOfCall(offer, costs, target, estimate);
     const rest = components(kernel.bindings.filter((b) => !offer.operators.includes(b)));
-    return { offer, source: own.source, seconds: rest.reduce((sum, part) => sum + costs.figure(target, part, null, null).seconds, own.seconds) };
+    return { offer, source: own.source, seconds: rest.reduce((sum, part) => sum + estimate(part), own.seconds) };
   });
   priced.sort((a, b) => a.seconds - b.seconds || b.offer.operators.length - a.offer.operators.length || (a.offer.by.name < b.offer.by.name ? -1 : 1));
   return { worthwhile: priced.filter((p) => p.seconds <= generated.seconds), others: priced.filter((p) => p.seconds > generated.seconds), generated };
 }
 
-function costOfCall({ by, match, operators }: LibraryOffer, costs: CostModel, target: ResolvedTarget): Pick<Priced, 'seconds' | 'source'> {
+/** Seconds of operators as one generated kernel, by a measurement of them all or of each; null where one is missing. */
+function measuredOf(operators: readonly Binding[], costs: CostModel, target: ResolvedTarget): number | null {
+  const together = costs.measured(target.name, operators);
+  if (together !== null) return together;
+  let sum = 0;
+  for (const operator of operators) {
+    const seconds = costs.measured(target.name, [operator]);
+    if (seconds === null) return null;
+    sum += seconds;
+  }
+  return sum;
+}
+
+function costOfCall({ by, match, operators }: LibraryOffer, costs: CostModel, target: ResolvedTarget, estimate: (operators: readonly Binding[]) => number): Pick<Priced, 'seconds' | 'source'> {
   const measured = costs.measured(by.name, operators);
   if (measured !== null) return { seconds: measured, source: 'measured' };
   const stated = costs.byRule(target, { ...by.entry, id: by.name }, match);
   if (stated !== null) return { seconds: stated, source: 'rule' };
-  return { seconds: costs.figure(target, operators, null, null).seconds / (by.entry.benefit ?? 1), source: 'declared' };
+  return { seconds: estimate(operators) / (by.entry.benefit ?? 1), source: 'declared' };
 }
 
 /** Operators that hang together: a kernel that was fused once is fused again as far as it does. */

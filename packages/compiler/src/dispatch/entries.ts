@@ -17,9 +17,13 @@ export function entriesFor(session: Session, target: string): readonly NamedEntr
     .filter(({ name }) => !disabled.has(name));
 }
 
+/** The names of all entries: what measurements of libraries are kept under. */
+export const entryNames = (session: Session): readonly string[] =>
+  session.registry.libraries.flatMap((library) => library.entries.map((entry) => `${library.name}/${entry.id}`));
+
 /** Refuses a configuration that switches off what is not there. */
 export function checkDisabled(session: Session): void {
-  const known = session.registry.libraries.flatMap((library) => [library.name, ...library.entries.map((entry) => `${library.name}/${entry.id}`)]);
+  const known = [...session.registry.libraries.map((library) => library.name), ...entryNames(session)];
   for (const name of session.config.dispatch?.disable ?? []) {
     if (known.includes(name)) continue;
     const near = nearest(name, known);

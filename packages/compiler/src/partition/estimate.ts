@@ -58,7 +58,7 @@ export class CostModel {
     if (measured !== null) return { seconds: measured, source: 'measured' };
     const byRule = rule !== null && match !== null ? this.byRule(target, rule, match) : null;
     if (byRule !== null) return { seconds: byRule, source: 'rule' };
-    return { seconds: this.#roofline(target.device, bindings), source: 'roofline' };
+    return { seconds: this.roofline(target.device, bindings), source: 'roofline' };
   }
 
   flopsOf(binding: Binding): number {
@@ -112,7 +112,8 @@ export class CostModel {
     return null;
   }
 
-  #roofline(device: DeviceModel, bindings: readonly Binding[]): number {
+  /** Operators that run as one kernel, by the device's declared figures. */
+  roofline(device: DeviceModel, bindings: readonly Binding[]): number {
     const inside = new Set(bindings);
     let flops = 0;
     let bytes = 0;
