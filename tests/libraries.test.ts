@@ -9,7 +9,7 @@ import { compileModule, type Compilation } from '@tenon/compiler';
 import { evaluateGraph } from '@tenon/interp';
 import type { Session } from '@tenon/core';
 import { info, model, node, raw } from '../packages/frontend-onnx/test/onnx-writer.ts';
-import { acmeLibrary, acmeRows } from './outside/library.ts';
+import acmeLibrary, { acmeRows } from 'tenon-library-rows';
 import { outputAgreement } from './support/compare.ts';
 import { repository } from './support/data.ts';
 import { cpuConfig, host, load } from './support/engines.ts';
@@ -213,7 +213,7 @@ describe('a library from outside', () => {
       nodes: [node('MatMul', ['x', 'w'], ['a'], { name: 'MatMul' }), node('Relu', ['a'], ['b'], { name: 'Relu' }), node('Neg', ['b'], ['y'], { name: 'Neg' })],
     }));
     const config = join(folder, 'tenon.config.ts');
-    writeFileSync(config, `import { acmeLibrary } from ${JSON.stringify(join(repository, 'tests/outside/library.ts'))};\nexport default { plugins: [acmeLibrary()] };\n`);
+    writeFileSync(config, `import acmeLibrary from ${JSON.stringify(join(repository, 'examples/row-library/src/index.ts'))};\nexport default { plugins: [acmeLibrary()] };\n`);
     const explained = await explain(file, '--config', config);
     expect(await unexplained(file, explained)).toBeNull();
     expect(explained.operators.map((o) => [o.loc, o.library, o.kernels])).toEqual([
