@@ -193,13 +193,14 @@ graph @main(%x: f32[4, 4], %w: f32[4, 4]) -> (y: f32[4, 4]) {
       { ...fused, id: 'guard', require: [], check: (match, ctx) => ({ ok: true, guards: [ctx.exprs.ge(typeOf(match, 'x')!.shape[0]!, 2)] }) },
       { ...fused, id: 'operands', require: [], call: () => ({ symbol: 'fast_relu', operands: ['x', 'w'], scalars: [], workspace: null, attrs: {} }) },
       { ...fused, id: 'symbol', require: [], call: () => ({ symbol: 'slow', operands: ['x', 'w', 'b'], scalars: [], workspace: null, attrs: {} }) },
+      { ...fused, id: 'scalars', require: [], call: () => ({ symbol: 'fast_relu', operands: ['x', 'w', 'b'], scalars: [undefined as never], workspace: null, attrs: {} }) },
       { ...fused, id: 'throws', require: [], call: () => { throw new Error('no idea'); } },
     ];
     const { module, records } = await dispatched(text, [library(entries)]);
     expect(steps(main(module))).toEqual(['kernel matmul add relu']);
     expect(reasons(records).filter((r) => r.startsWith('nn.relu'))).toEqual([
       'nn.relu: fast/pattern dispatch/pattern', 'nn.relu: fast/constraint constraint/dtype', 'nn.relu: fast/check fast/no', 'nn.relu: fast/symbolic constraint/unproved',
-      'nn.relu: fast/guard dispatch/guard', 'nn.relu: fast/operands dispatch/bad-call', 'nn.relu: fast/symbol dispatch/bad-call', 'nn.relu: fast/throws dispatch/bad-call',
+      'nn.relu: fast/guard dispatch/guard', 'nn.relu: fast/operands dispatch/bad-call', 'nn.relu: fast/symbol dispatch/bad-call', 'nn.relu: fast/scalars dispatch/bad-call', 'nn.relu: fast/throws dispatch/bad-call',
     ]);
     const inner = await dispatched(`
 graph @main(%x: f32[8]) -> (y: f32[8]) {

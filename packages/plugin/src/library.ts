@@ -66,7 +66,7 @@ export interface LibraryCall {
  *
  * with pointers to operands and then results in the order of the {@link LibraryCall}, aligned to their elements; `workspace`
  * is NULL where none was asked for. Results overlap neither operands nor each other. It may be called from several threads at
- * once, must write every element of every result, and returns 0; any other number ends the run with `cpu-c/library-failed`.
+ * once, must write every element of every result, sizes may be 0, and it returns 0; any other number ends the run with `cpu-c/library-failed`.
  */
 export interface LibraryUnit {
   readonly format: string;

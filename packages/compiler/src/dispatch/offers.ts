@@ -1,6 +1,6 @@
 import {
   diagnosticOf, reject,
-  type Binding, type GraphFunction, type IRModule, type LibraryCall, type Match, type RejectedAlternative, type TargetContext, type Value, type Verdict,
+  type Binding, type Expr, type GraphFunction, type IRModule, type LibraryCall, type Match, type RejectedAlternative, type TargetContext, type Value, type Verdict,
 } from '@tenon/plugin';
 import { checkConstraints, matchValue, producersOf, type Session } from '@tenon/core';
 import { dimScope, usersOf } from '../graph.ts';
@@ -90,6 +90,8 @@ function callOf(by: NamedEntry, match: Match, operators: readonly Binding[], ctx
   } catch (error) {
     return { problem: `${by.name} could not make its call: ${diagnosticOf(error)?.message ?? String(error)}` };
   }
+  const numbers = [...call.scalars, ...(call.workspace === null ? [] : [call.workspace])];
+  if (!numbers.every((e) => (e as Partial<Expr> | undefined)?.tag === 'expr')) return { problem: `a scalar or the workspace of ${by.name} is no expression` };
   if (!by.library.provides.some((unit) => unit.symbols.includes(call.symbol))) return { problem: `${by.name} calls ${call.symbol}, which ${by.library.name} does not provide` };
   const inner = new Set(operators.flatMap((b) => b.results));
   const operands: Value[] = [];
