@@ -186,6 +186,9 @@ describe('a library from outside', () => {
     const elsewhere = await compiled(layer, withLibrary({ ...acmeRows, provides: [{ format: 'object', symbols, bytes, requires: { ...here, arch: 'pdp11' } }] }));
     expect(elsewhere.compilation.diagnostics).toMatchObject([{ code: 'dispatch/unusable-library', message: expect.stringContaining('pdp11') as string }]);
     elsewhere.compilation.dispose();
+    const newer = await compiled(layer, withLibrary({ ...acmeRows, provides: [{ format: 'object', symbols, bytes, requires: { ...here, features: ['avx4096'] } }] }));
+    expect(newer.compilation.diagnostics).toMatchObject([{ code: 'dispatch/unusable-library', message: expect.stringContaining('avx4096') as string }]);
+    newer.compilation.dispose();
   });
 
   it('ends the run with its name where a routine fails', async () => {
