@@ -204,6 +204,9 @@ describe('a library from outside', () => {
     expect(compilation.placements.every((p) => p.library === undefined && p.rejected.length === 0)).toBe(true);
     const one = await compiled(layer, withLibrary(acmeRows, { dispatch: { disable: ['acme-rows/matmul'] } }));
     expect(one.compilation.placements.map((p) => p.library)).toEqual([undefined, undefined, undefined, 'acme-rows/softmax-rows']);
+    const none = await compiled(layer, withLibrary(acmeRows, { passes: { disable: ['dispatch-libraries'] } }));
+    expect(none.compilation.placements.every((p) => p.library === undefined)).toBe(true);
+    none.compilation.dispose();
     compilation.dispose();
     one.compilation.dispose();
   });
