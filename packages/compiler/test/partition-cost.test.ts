@@ -136,7 +136,7 @@ describe('estimates', () => {
     expect(costKey([(read(session, layers(32, 'nn.relu')).functions.get('main') as GraphFunction).bindings[0]!], session, new Map())).not.toBe(key);
     const measured = await split([x1(['nn.relu', seconds(3e-9)]), cpu], text, { costs: { x1: { [key]: 0.5 }, cpu: { [key]: 2e-6 } } });
     expect(measured.placements.map((p) => [p.target, p.estimate!.source])).toEqual([['cpu', 'measured'], ['cpu', 'roofline'], ['cpu', 'measured']]);
-    expect(measured.placements[0]!.estimate).toEqual({ seconds: 2e-6, source: 'measured', flops: 2 * 64 ** 3 });
+    expect(measured.placements[0]!.estimate).toEqual({ seconds: 2e-6, source: 'measured', flops: 2 * 64 ** 3, key });
   });
 
   it('of a rule that gives no time are the device\'s, with a warning', async () => {

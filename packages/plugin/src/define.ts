@@ -88,7 +88,10 @@ export interface Config {
     readonly fallback?: 'host' | 'none';
     /** What a target must take on; otherwise the compilation fails. `minCoverage`: a share of the operators, 0 to 1. */
     readonly require?: { readonly [target: string]: { readonly minCoverage?: number; readonly maxRegions?: number } };
-    /** Measured seconds by target and key, see `costKey` of the compiler. They go before every estimate. */
+    /**
+     * Measured seconds by target and key, before every estimate. Keys are those of `OperatorEstimate`; `launch.region` is
+     * the start of a region. `tenon bench MODEL --costs FILE` measures and writes them.
+     */
     readonly costs?: { readonly [target: string]: { readonly [key: string]: number } };
   };
   /** Dims to fix or bound by name. */
