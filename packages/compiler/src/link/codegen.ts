@@ -104,11 +104,12 @@ async function tryLoading(blob: CodegenBlob, loaders: readonly Loader[]): Promis
 function failureOf(target: string, error: unknown, regions: readonly string[], all: number): Diagnostic {
   const cause = diagnosticOf(error instanceof NotLoadable ? error.cause : error);
   const moved = regions.length === all ? (all === 1 ? 'its region runs' : `its ${all} regions run`) : `${regions.join(', ')} of its ${all} regions ${regions.length === 1 ? 'runs' : 'run'}`;
-  const [code, what] = error instanceof NotLoadable ? ['codegen/not-loadable', `what ${target} generated cannot be loaded`] : ['codegen/failed', `${target} could not generate code`];
-  return diagnostic({
-    severity: 'warning', code, message: `${what}, so ${moved} on the host: ${messageOf(error)}`, hint: cause?.hint ?? 'Report this to the authors of the target.',
-    related: cause === null ? [] : [cause],
-  });
+  const hint = cause?.hint ?? 'Report this to the authors of the target.';
+  const related = cause === null ? [] : [cause];
+  const rest = `so ${moved} on the host: ${messageOf(error)}`;
+  return error instanceof NotLoadable
+    ? diagnostic({ severity: 'warning', code: 'codegen/not-loadable', message: `what ${target} generated cannot be loaded, ${rest}`, hint, related })
+    : diagnostic({ severity: 'warning', code: 'codegen/failed', message: `${target} could not generate code, ${rest}`, hint, related });
 }
 
 function codegenRegion(fn: GraphFunction, module: IRModule, plan: RegionPlan | null, session: Session): CodegenRegion {
