@@ -264,6 +264,7 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'runtime/out-of-memory': { cause: 'There is not enough memory for the sizes of this run.', remedy: 'Use smaller inputs, or bound the dims of the model.' },
   'runtime/output': { cause: 'The memory given for an output does not have its size and type.', remedy: 'Give memory of the size that the message names, or none.' },
   'runtime/region-failed': { cause: 'Compiled code of a region failed, and no other variant was left.', remedy: ownTarget },
+  'file/costs': { cause: 'The file named by `tenon bench --costs` exists and is no JSON object of seconds by target and key.' },
   'runtime/blob-fallback': { cause: 'A loader took the code of a target and could not load it. The regions run by their next variant, which is the host\'s.', remedy: 'A warning: results are right, but slower. Compile again, or report it to the authors of the target.' },
   'runtime/target-unavailable': { cause: 'No loader here runs the code of a target that the model was compiled for: none was given, or it answered `unsupported` or `recompile`. The regions run by their next variant.', remedy: 'A warning: results are right, but slower. Give the loader of the target, or compile for the targets that are here.' },
   'runtime/region-fallback': { cause: 'Compiled code of a region failed; its variant for the host has taken over.', remedy: 'A warning: results are right, but slower. Report it to the authors of the target.' },

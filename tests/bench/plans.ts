@@ -156,9 +156,12 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
         if (i >= 0 || rounds === 1) measured[s]!.push(secondsOf(profile, times));
       }
     }
+    // Strategies that agree have one plan, and what is measured of it counts for all of them.
+    const identity = loaded.map((m) => m.manifest.report.placements.map((p) => `${p.region} ${p.rule}`).join('\n'));
+    const pooled = identity.map((plan) => measured.flatMap((times, s) => (identity[s] === plan ? times : [])));
     const plan = (s: number): Plan => {
       const report = loaded[s]!.manifest.report.partition!;
-      return { strategy: strategies[s]!, report, estimated: report.totals[report.chosen]!, measured: typical(measured[s]!), outputs: outputs[s]! };
+      return { strategy: strategies[s]!, report, estimated: report.totals[report.chosen]!, measured: typical(pooled[s]!), outputs: outputs[s]! };
     };
     return { model: planned, plans: [plan(0), plan(1), plan(2)], costs };
   } finally {

@@ -52,7 +52,7 @@ export async function measureCosts(api: Pick<Api, 'compile'>, file: ModelInput, 
       known = await measurePlan(model, await inputs(model), rounds, times, options.signal);
       measured.set(plan, known);
     }
-    costs = merge(costs, known);
+    costs = mergeCosts(costs, known);
     return plan;
   };
   for (const strategy of ['host', 'greedy'] as const) {
@@ -132,6 +132,7 @@ function workedOn(placements: readonly Placement[], { ops, locs }: RunProfile['k
 /** The time that a quarter of the runs stays below: what else the machine does makes others longer. */
 export const typical = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)] ?? 0;
 
-function merge(a: Costs, b: Costs): Costs {
+/** The costs of both; where both know one, the second's. */
+export function mergeCosts(a: Costs, b: Costs): Costs {
   return Object.fromEntries([...new Set([...Object.keys(a), ...Object.keys(b)])].map((target) => [target, { ...a[target], ...b[target] }]));
 }
