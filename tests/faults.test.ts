@@ -165,9 +165,9 @@ describe('code that does not load', () => {
 });
 
 describe('a call that fails', () => {
-  it.each([['throws', throws], ['rejects later', rejects]] as const)('because it %s moves its region to the host', async (_, fault) => {
+  it.each([['throws', throws], ['rejects later', rejects]] as const)('because it %s moves its region to the host', async (...[, fault]) => {
     const { model: loaded } = await build({ loader: withCalls((symbol, call) => (symbol.startsWith('region_2') ? fault(call, 'the array overheats') : call)) });
-    using _model = loaded;
+    using _ = loaded;
     await expectRight(loaded);
     expect(codes(loaded.reports)).toEqual(['runtime/region-fallback']);
     expect(loaded.reports[0]!.message).toBe("region 'region_2_toy' failed on toy and runs on cpu-c from now on: the array overheats");

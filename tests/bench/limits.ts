@@ -35,7 +35,7 @@ static float* memory; static size_t elements; static int threads; static volatil
 #define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 static void* compute(void* arg) {
   v x, y;
-  for (int l = 0; l < LANES; l++) { x[l] = 0.999f; y[l] = 0.001f * (float)(1 + (size_t)arg); }
+  for (int l = 0; l < LANES; l++) { x[l] = 0.999f; y[l] = 0.001f * (float)(size_t)arg; }
 #define START(c) v a##c = y + (float)c;
 #define STEP(c) a##c = a##c * x + y;
 #define SUM(c) + a##c

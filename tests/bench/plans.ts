@@ -49,7 +49,7 @@ class Layers {
     return this.call('Add', [this.call('MatMul', [x, this.constant([k, n], [-bound, bound])]), this.constant([n], [-bound, bound])]);
   }
   gelu(x: string): string {
-    const erf = this.call('Erf', [this.call('Mul', [x, this.constant([], [0.7071, 0.7072])])]);
+    const erf = this.call('Erf', [this.call('Mul', [x, this.constant([], [Math.SQRT1_2, Math.SQRT1_2])])]);
     return this.call('Mul', [this.call('Mul', [x, this.constant([], [0.5, 0.5001])]), this.call('Add', [erf, this.constant([], [1, 1.0001])])]);
   }
   finish(rows: number, columns: number, y: string, outColumns: number): Uint8Array {

@@ -2,8 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { OperatorEstimate, PartitionReport } from '@tenon/plugin';
-import { readModel } from '@tenon/frontend-onnx';
-import { locationOf } from '../../packages/frontend-onnx/src/opset.ts';
+import { locationOf, readModel } from '@tenon/frontend-onnx';
 import { host } from './engines.ts';
 import { repository } from './data.ts';
 

@@ -7,6 +7,7 @@ import type { Session } from '@tenon/core';
 import { compileModule, type Compilation } from '../src/compile.ts';
 import { costKey, typicalDims } from '../src/partition/estimate.ts';
 import { partition } from '../src/partition/partition.ts';
+import { inUnits } from '../src/partition/rejections.ts';
 import { failure, generator, graph, host, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
 import { standardOps } from '@tenon/ops';
 
@@ -229,6 +230,10 @@ graph @main(%x: f32[${size}, ${size}], %w: f32[${size}, ${size}]) -> f32[${size}
     expect(placed(apart.placements)).toBe('nn.matmul@cpu nn.relu@cpu');
     expect(apart.report.totals.greedy).toBeGreaterThan(apart.report.totals.cost!);
   });
+});
+
+it('times are written in the unit that suits them', () => {
+  expect([0, 2e-7, 2e-4, 1.3e-4, 2.346e-3, 0.12, 100].map(inUnits)).toEqual(['0 s', '200 ns', '200 µs', '130 µs', '2.35 ms', '120 ms', '100 s']);
 });
 
 describe('what if', () => {
