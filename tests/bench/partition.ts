@@ -2,6 +2,9 @@
  * Plans of the partitioner on the toy accelerator and this machine's processor, measured:
  *
  *     bench:partition [--models NAME,…] [--rounds N] [--json FILE]
+ *     bench:partition --save DIR
+ *
+ * `--save` measures nothing: it writes the models that are made for this as ONNX files, with a configuration for `tenon`.
  *
  * For every model the costs of its operators are measured first, then the plans by cost, greedy and all-host in turn;
  * lower quartiles of `--rounds` runs (default 20). The accelerator's time is that of the hardware that it simulates, transfers included;
@@ -9,14 +12,20 @@
  * measured costs. Fails where the chosen plan takes more than 1.03 times the better of the others, or the
  * estimate is off by more than 25 %.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Absent } from '../models/models.ts';
+import { repository } from '../support/data.ts';
 import { columns } from '../support/table.ts';
-import { all, comparePlans, most, ratiosOf, type Comparison } from './plans.ts';
+import { all, comparePlans, made, most, ratiosOf, type Comparison } from './plans.ts';
 
-const { values } = parseArgs({ options: { models: { type: 'string' }, rounds: { type: 'string', default: '20' }, json: { type: 'string' } } });
+const { values } = parseArgs({ options: { models: { type: 'string' }, rounds: { type: 'string', default: '20' }, json: { type: 'string' }, save: { type: 'string' } } });
+if (values.save !== undefined) {
+  save(values.save);
+  process.exit();
+}
 const wanted = values.models?.split(',');
 const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'} at ${cpus()[0]?.speed ?? 0} MHz, Node ${process.version}`;
 console.log(machine);
@@ -59,3 +68,13 @@ if (values.json !== undefined) {
   writeFileSync(values.json, `${JSON.stringify({ machine, rows }, null, 2)}\n`);
 }
 if (failed > 0) process.exitCode = 1;
+
+function save(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const model of made) writeFileSync(join(folder, `${model.name.replaceAll(' ', '-')}.onnx`), model.file());
+  const toy = (file: string): string => JSON.stringify(join(repository, 'examples/toy-accelerator/src', file));
+  writeFileSync(join(folder, 'tenon.config.ts'), [
+    `import toy from ${toy('index.ts')};`, `import loader from ${toy('loader.ts')};`, '',
+    'export const loaders = [loader()];', "export default { plugins: [toy()], targets: ['toy', 'cpu-c'] };", '',
+  ].join('\n'));
+}
