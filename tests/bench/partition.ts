@@ -7,7 +7,7 @@
  * `--save` measures nothing: it writes the models that are made for this as ONNX files, with a configuration for `tenon`.
  *
  * For every model the costs of its operators are measured first, then the plans by cost, greedy and all-host in turn;
- * lower quartiles of `--rounds` runs (default 20). The accelerator's time is that of the hardware that it simulates, transfers included;
+ * the best of `--rounds` runs each (default 20). The accelerator's time is that of the hardware that it simulates, transfers included;
  * the processor's is real. A run is the sum of its calls and transfers. The estimate is that of the chosen plan, with the
  * measured costs. Fails where the chosen plan takes more than 1.03 times the better of the others, or the
  * estimate is off by more than 25 %.

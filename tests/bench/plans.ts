@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type Config, type HostTensor, type Model, type Plugin, type RunProfile } from 'tenon';
-import { measureCosts, typical, type Costs, type PlanTimes } from 'tenon/tools';
+import { measureCosts, best, type Costs, type PlanTimes } from 'tenon/tools';
 import type { PartitionReport, PartitionStrategy } from '@tenon/plugin';
 import toyPlugin from 'tenon-target-toy';
 import toyLoader from 'tenon-target-toy/loader';
@@ -161,7 +161,7 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
     const pooled = identity.map((plan) => measured.flatMap((times, s) => (identity[s] === plan ? times : [])));
     const plan = (s: number): Plan => {
       const report = loaded[s]!.manifest.report.partition!;
-      return { strategy: strategies[s]!, report, estimated: report.totals[report.chosen]!, measured: typical(pooled[s]!), outputs: outputs[s]! };
+      return { strategy: strategies[s]!, report, estimated: report.totals[report.chosen]!, measured: best(pooled[s]!), outputs: outputs[s]! };
     };
     return { model: planned, plans: [plan(0), plan(1), plan(2)], costs };
   } finally {

@@ -7,7 +7,7 @@ import type { CompileOptions, ModelInput } from './options.ts';
 export type Costs = NonNullable<NonNullable<Config['partition']>['costs']>;
 
 export interface MeasureOptions extends CompileOptions {
-  /** Measured runs of every plan, of which the lower quartile counts, after two to warm up. Default: 20. */
+  /** Measured runs of every plan, of which the best counts, after two to warm up. Default: 20. */
   readonly rounds?: number;
   /** Makes what the model is run on. */
   readonly inputs: (model: Model) => Inputs | Promise<Inputs>;
@@ -89,7 +89,7 @@ export function attribute(model: Pick<Model, 'manifest'>, profiles: readonly Run
   const byRegion = Map.groupBy(placements, (p) => p.region);
   const seconds = new Map<Placement, number>();
   profile!.kernels.forEach((kernel, i) => {
-    const taken = typical(timed.map((t) => t.kernels[i]!));
+    const taken = best(timed.map((t) => t.kernels[i]!));
     const members = workedOn(byRegion.get(kernel.region) ?? [], kernel);
     const weights = members.map((p) => p.estimate?.seconds ?? 0);
     const sum = weights.reduce((a, b) => a + b, 0);
@@ -108,7 +108,7 @@ export function attribute(model: Pick<Model, 'manifest'>, profiles: readonly Run
   const starts = Map.groupBy(profile!.calls.map((call, i) => ({ call, i })).filter(({ call }) => measuredIn(call.region)), ({ call }) => targetOf.get(call.region)!);
   for (const [target, calls] of starts) {
     const inKernels = (region: string, t: { readonly kernels: readonly number[] }): number => profile!.kernels.reduce((sum, k, i) => sum + (k.region === region ? t.kernels[i]! : 0), 0);
-    put(target, launchKey, typical(calls.map(({ call, i }) => typical(timed.map((t) => Math.max(0, t.calls[i]! - inKernels(call.region, t)))))));
+    put(target, launchKey, best(calls.map(({ call, i }) => best(timed.map((t) => Math.max(0, t.calls[i]! - inKernels(call.region, t)))))));
   }
   return costs;
 
@@ -129,8 +129,8 @@ function workedOn(placements: readonly Placement[], { ops, locs }: RunProfile['k
   return found.length > 0 ? found : placements.filter((p) => ops.includes(p.op));
 }
 
-/** The time that a quarter of the runs stays below: what else the machine does makes others longer. */
-export const typical = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)] ?? 0;
+/** The shortest time: what else the machine does makes others longer. */
+export const best = (values: readonly number[]): number => (values.length === 0 ? 0 : Math.min(...values));
 
 /** The costs of both; where both know one, the second's. */
 export function mergeCosts(a: Costs, b: Costs): Costs {
