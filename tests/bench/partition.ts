@@ -7,7 +7,7 @@
  * `--save` measures nothing: it writes the models that are made for this as ONNX files, with a configuration for `tenon`.
  *
  * For every model the costs of its operators are measured first, then the plans by cost, greedy and all-host in turn;
- * the best of `--rounds` runs each (default 20). The accelerator's time is that of the hardware that it simulates, transfers included;
+ * the best of `--rounds` runs each (default 12). The accelerator's time is that of the hardware that it simulates, transfers included;
  * the processor's is real. A run is the sum of its calls and transfers. The estimate is that of the chosen plan, with the
  * measured costs. Fails where the chosen plan takes more than 1.03 times the better of the others, or the
  * estimate is off by more than 25 %.
@@ -21,7 +21,7 @@ import { repository } from '../support/data.ts';
 import { columns } from '../support/table.ts';
 import { all, comparePlans, made, most, ratiosOf, type Comparison } from './plans.ts';
 
-const { values } = parseArgs({ options: { models: { type: 'string' }, rounds: { type: 'string', default: '20' }, json: { type: 'string' }, save: { type: 'string' } } });
+const { values } = parseArgs({ options: { models: { type: 'string' }, rounds: { type: 'string', default: '12' }, json: { type: 'string' }, save: { type: 'string' } } });
 if (values.save !== undefined) {
   save(values.save);
   process.exit();

@@ -1,8 +1,8 @@
 /** Models placed on the toy accelerator and this machine's processor by every strategy, and what their plans take. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { compile, type Config, type HostTensor, type Model, type Plugin, type RunProfile } from 'tenon';
-import { measureCosts, best, type Costs, type PlanTimes } from 'tenon/tools';
+import { compile, type Config, type HostTensor, type Model, type Plugin } from 'tenon';
+import { best, measureCosts, planSeconds, type Costs, type PlanTimes } from 'tenon/tools';
 import type { PartitionReport, PartitionStrategy } from '@tenon/plugin';
 import toyPlugin from 'tenon-target-toy';
 import toyLoader from 'tenon-target-toy/loader';
@@ -127,12 +127,6 @@ const plugins: readonly Plugin[] = [toy];
 
 const strategies = ['cost', 'greedy', 'host'] as const;
 
-/** Seconds of all calls and transfers of a run; those of a simulated device are the hardware's. */
-export function secondsOf(profile: RunProfile, times: PlanTimes | undefined): number {
-  if (times === undefined) return profile.deviceMilliseconds / 1e3;
-  return times(profile).calls.reduce((sum, s) => sum + s, 0) + profile.transfers.reduce((sum, t) => sum + (t.simulated ?? t.milliseconds) / 1e3, 0);
-}
-
 /**
  * Measures the costs of a model's operators, places it with them by every strategy, and measures the plans in turn.
  * Without `times` the host's time is its real one.
@@ -152,8 +146,10 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
     const measured: number[][] = strategies.map(() => []);
     for (let i = -1; i < rounds; i++) {
       for (const [s, m] of loaded.entries()) {
+        // As costs are measured: right after another run, with threads awake.
+        if (times === undefined) await m.run(inputs);
         const { profile } = await m.run(inputs, { profile: true });
-        if (i >= 0 || rounds === 1) measured[s]!.push(secondsOf(profile, times));
+        if (i >= 0 || rounds === 1) measured[s]!.push(planSeconds(profile, times));
       }
     }
     // Strategies that agree have one plan, and what is measured of it counts for all of them.

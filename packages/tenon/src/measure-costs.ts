@@ -22,7 +22,7 @@ export interface MeasureOptions extends CompileOptions {
 export type PlanTimes = (profile: RunProfile) => { readonly kernels: readonly number[]; readonly calls: readonly number[] };
 
 /** Placing by cost is repeated with what was measured of the plan, at most so often. */
-const mostPlans = 4;
+const mostPlans = 6;
 const warmUpRounds = 2;
 /** The key of the start of a region. */
 const launchKey = 'launch.region';
@@ -31,56 +31,83 @@ const measuredTimes: PlanTimes = ({ kernels, calls }) => ({
   kernels: kernels.map((k) => k.milliseconds / 1e3), calls: calls.map((c) => (c.simulated ?? c.milliseconds) / 1e3),
 });
 
+/** A plan that was run. */
+interface Measured {
+  readonly plan: string;
+  readonly costs: Costs;
+  /** Seconds of all calls and transfers. */
+  readonly seconds: number;
+}
+
 /**
- * Runs a model under the plans `host` and `greedy`, then under the plan with the least estimated time until that is the
- * same twice, and measures what its operators take on each target. Where several operators share a kernel, its time is
- * divided among them as their estimates are; of an operator that was measured under several plans the last measurement
- * counts, which is the plan that was chosen.
+ * Runs a model under the plans `host` and `greedy`, then under the plans with the least estimated time, and measures what its
+ * operators take on each target. Where several operators share a kernel, its time is divided among them as their
+ * estimates are; of an operator that was measured under several plans the fastest plan's measurement counts. Where another
+ * plan is estimated to be faster than it was, the difference is charged to the starts of its accelerators' regions: it is
+ * what changing between devices costs beyond kernels and transfers, such as cold caches.
  */
 export async function measureCosts(api: Pick<Api, 'compile'>, file: ModelInput, options: MeasureOptions): Promise<Costs> {
   const { rounds = 20, inputs, times = measuredTimes } = options;
-  let costs: Costs = options.config?.partition?.costs ?? {};
-  const measured = new Map<string, Costs>();
-  /** Measures a plan, or takes what was measured of it before; gives its identity. */
-  const measure = async (strategy: PartitionStrategy): Promise<string> => {
-    const config: Config = { ...options.config, partition: { ...options.config?.partition, strategy, costs, require: {} } };
+  const given = options.config?.partition?.costs ?? {};
+  const measured: Measured[] = [];
+  const charges = new Map<string, number>();
+  const fastest = (): Measured | null => measured.reduce<Measured | null>((a, b) => (a === null || b.seconds < a.seconds ? b : a), null);
+  const known = (): Costs => {
+    const all = [...measured, ...[fastest()].filter((m) => m !== null)].reduce((costs, m) => mergeCosts(costs, m.costs), given);
+    return Object.fromEntries(Object.entries(all).map(([target, costs]) => [target, { ...costs, ...(charges.has(target) ? { [launchKey]: (costs[launchKey] ?? 0) + charges.get(target)! } : {}) }]));
+  };
+  /** Places the model, and runs it unless it ran under the same plan before. */
+  const place = async (strategy: PartitionStrategy): Promise<{ readonly measured: Measured; readonly estimate: number; readonly regions: readonly (readonly [string, number])[] } | null> => {
+    const config: Config = { ...options.config, partition: { ...options.config?.partition, strategy, costs: known(), require: {} } };
     using model = await api.compile(file, { ...options, config });
-    const { placements } = model.manifest.report;
+    const { placements, partition } = model.manifest.report;
+    if (partition === undefined || partition === null) return null;
     const plan = placements.map((p) => `${p.region} ${p.rule}`).join('\n');
-    let known = measured.get(plan);
-    if (known === undefined) {
-      known = await measurePlan(model, await inputs(model), rounds, times, options.signal);
-      measured.set(plan, known);
+    let found = measured.find((m) => m.plan === plan);
+    if (found === undefined) {
+      found = { plan, ...(await measurePlan(model, await inputs(model), rounds, times, options.signal)) };
+      measured.push(found);
     }
-    costs = mergeCosts(costs, known);
-    return plan;
+    const { targets, totals, chosen } = partition;
+    const used = targets.filter((t) => t.regions > 0).map((t) => [t.target, t.regions] as const);
+    const accelerators = used.filter(([name]) => name !== targets.at(-1)!.target);
+    return { measured: found, estimate: totals[chosen] ?? found.seconds, regions: accelerators.length > 0 ? accelerators : used };
   };
   for (const strategy of ['host', 'greedy'] as const) {
     try {
-      await measure(strategy);
+      await place(strategy);
     } catch (error) {
       // Not every model can run on the host alone.
       if (strategy !== 'host' || diagnosticOf(error)?.code !== 'partition/unsupported') throw error;
     }
   }
-  for (let i = 0, before = ''; i < mostPlans; i++) {
-    const plan = await measure('cost');
-    if (plan === before) break;
-    before = plan;
+  for (let i = 0; i < mostPlans; i++) {
+    const before = measured.length;
+    const placed = await place('cost');
+    if (placed === null || (placed.measured === fastest() && measured.length === before)) break;
+    const excess = placed.measured.seconds - placed.estimate;
+    if (placed.measured === fastest() || excess <= 0) continue;
+    const count = placed.regions.reduce((sum, [, n]) => sum + n, 0);
+    for (const [target] of placed.regions) charges.set(target, (charges.get(target) ?? 0) + excess / count);
   }
-  return costs;
+  return known();
 }
 
-async function measurePlan(model: Model, inputs: Inputs, rounds: number, times: PlanTimes, signal: AbortSignal | undefined): Promise<Costs> {
+async function measurePlan(model: Model, inputs: Inputs, rounds: number, times: PlanTimes, signal: AbortSignal | undefined): Promise<Omit<Measured, 'plan'>> {
   const given = signal === undefined ? {} : { signal };
   for (let i = 0; i < warmUpRounds; i++) await model.run(inputs, given);
   const profiles: RunProfile[] = [];
   for (let i = 0; i < rounds; i++) profiles.push((await model.run(inputs, { ...given, profile: true })).profile);
-  return attribute(model, profiles, times);
+  return { costs: attribute(model, profiles, times), seconds: best(profiles.map((p) => planSeconds(p, times))) };
+}
+
+/** Seconds of all calls and transfers of a run; those of simulated devices are the hardware's. */
+export function planSeconds(profile: RunProfile, times: PlanTimes = measuredTimes): number {
+  return times(profile).calls.reduce((sum, s) => sum + s, 0) + profile.transfers.reduce((sum, t) => sum + (t.simulated ?? t.milliseconds) / 1e3, 0);
 }
 
 /** Divides what was measured among the operators of a model. */
-export function attribute(model: Pick<Model, 'manifest'>, profiles: readonly RunProfile[], times: PlanTimes = measuredTimes): Costs {
+function attribute(model: Pick<Model, 'manifest'>, profiles: readonly RunProfile[], times: PlanTimes = measuredTimes): Costs {
   const { manifest } = model;
   const { placements } = manifest.report;
   const timed = profiles.map(times);
