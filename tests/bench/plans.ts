@@ -69,8 +69,9 @@ function perceptron(): Uint8Array {
 
 function broken(): Uint8Array {
   const l = new Layers();
-  let x = l.dense('x', 512, 512);
-  for (let i = 0; i < 2; i++) x = l.dense(l.gelu(x), 512, 512);
+  const two = (x: string): string => l.dense(l.call('Relu', [l.dense(x, 512, 512)]), 512, 512);
+  let x = two('x');
+  for (let i = 0; i < 2; i++) x = two(l.gelu(x));
   return l.finish(128, 512, x, 512);
 }
 
@@ -98,8 +99,8 @@ function encoder(): Uint8Array {
 /** `made`: models that the accelerator takes at least a part of. `all`: and a real network, if its data are here. */
 export const made: readonly PlannedModel[] = [
   { name: 'perceptron', about: 'three layers of 512: all on the accelerator', file: perceptron, inputs: input(128, 512) },
-  { name: 'broken chain', about: 'three layers of 512 with GELU between: split', file: broken, inputs: input(128, 512) },
-  { name: 'encoder layer', about: '128 tokens of 256 features, 4 heads: split', file: encoder, inputs: input(128, 256) },
+  { name: 'broken chain', about: 'six layers of 512 with GELU after every other: split', file: broken, inputs: input(128, 512) },
+  { name: 'encoder layer', about: '128 tokens of 256 features, 4 heads: split, or not, as the processor is', file: encoder, inputs: input(128, 256) },
   { name: 'tiny chain', about: 'eight layers of 16 with Softmax between: all on the host', file: tiny, inputs: input(16, 16) },
 ];
 const bert = testModels.find((m) => m.name === 'bert_base_s128')!;
