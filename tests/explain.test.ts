@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { info, model, node, raw } from '../packages/frontend-onnx/test/onnx-writer.ts';
 import { repository } from './support/data.ts';
-import { explain, unexplained, type Explained } from './support/explained.ts';
+import { explain, tenon, unexplained, type Explained } from './support/explained.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tenon-explain-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -79,4 +79,61 @@ it('explain explains a placement that does not satisfy the configuration, and fa
   const explained = JSON.parse(failure!.stdout) as Explained;
   expect(explained.problems).toContainEqual(expect.objectContaining({ code: 'partition/require' }));
   expect(explained.operators.map((o) => o.target)).toContain('acme-js');
+});
+
+/** Dense layers of 512, between two of which there is an operator that the accelerator does not take. */
+const interrupted = (op: string): Uint8Array => {
+  const weights = raw('w', 'f32', [512, 512], Float32Array.from({ length: 512 * 512 }, (_, i) => ((i % 13) - 6) / 64));
+  const layers = Array.from({ length: 4 }, (_, i) => [
+    node('MatMul', [i === 0 ? 'x' : i === 2 ? 'between' : `h${i - 1}`, 'w'], [`p${i}`], { name: `layer${i}/MatMul` }), node('Relu', [`p${i}`], [i === 3 ? 'y' : `h${i}`], { name: `layer${i}/Relu` }),
+  ]);
+  return model({
+    inputs: [info('x', 'f32', [128, 512])], outputs: [info('y', 'f32', [128, 512])], initializers: [weights],
+    nodes: [...layers.slice(0, 2).flat(), node(op, ['h1'], ['between'], { name: 'the/culprit' }), ...layers.slice(2).flat()],
+  });
+};
+
+it.each([['Sigmoid', 'math.sigmoid'], ['Softmax', 'nn.softmax'], ['Erf', 'math.erf'], ['Tanh', 'math.tanh']])('the change that would gain most for a chain that %s breaks is that operator', async (onnxOp, op) => {
+  const config = write('toy.config.ts', `import toy from ${JSON.stringify(join(repository, 'examples/toy-accelerator/src/index.ts'))};
+export default { plugins: [toy()], targets: ['toy', 'cpu-c'] };
+`);
+  const file = write(`${onnxOp}.onnx`, interrupted(onnxOp));
+  const explained = await explain(file, '--config', config, '--no-codegen');
+  expect(await unexplained(file, explained)).toBeNull();
+  const [first] = explained.partition!.whatIf;
+  expect(first).toMatchObject({ kind: 'operator', target: 'toy', op, operators: 1, locs: ['the/culprit'], code: 'partition/no-rule' });
+  expect(first!.gain).toBeGreaterThan(0);
+  expect(explained.operators.find((o) => o.loc === 'the/culprit')).toMatchObject({ target: 'cpu-c', rejected: [{ target: 'toy', code: 'partition/no-rule' }] });
+});
+
+it('what a loader of the configuration cannot load runs on the host, and explain says so', async () => {
+  const config = write('unloadable.config.ts', `import toy from ${JSON.stringify(join(repository, 'examples/toy-accelerator/src/index.ts'))};
+import toyLoader from ${JSON.stringify(join(repository, 'examples/toy-accelerator/src/loader.ts'))};
+export const loaders = [{ ...toyLoader(), load() { throw new Error('no memory for programs'); } }];
+export default { plugins: [toy()], targets: ['toy', 'cpu-c'], partition: { strategy: 'greedy' } };
+`);
+  const file = write('unloadable.onnx', interrupted('Sigmoid'));
+  const explained = await explain(file, '--config', config);
+  expect(await unexplained(file, explained)).toBeNull();
+  expect(explained.problems).toContainEqual(expect.objectContaining({ code: 'codegen/not-loadable' }));
+  expect(new Set(explained.operators.map((o) => o.target))).toEqual(new Set(['cpu-c']));
+  expect(explained.operators[0]!.rejected).toContainEqual(expect.objectContaining({ target: 'toy', code: 'codegen/not-loadable' }));
+});
+
+it('costs that are measured are those that explain goes by', async () => {
+  const costs = join(folder, 'costs.json');
+  const config = (name: string, partition: string): string => write(name, `import toy from ${JSON.stringify(join(repository, 'examples/toy-accelerator/src/index.ts'))};
+import toyLoader from ${JSON.stringify(join(repository, 'examples/toy-accelerator/src/loader.ts'))};
+${partition === '' ? '' : `import costs from ${JSON.stringify(costs)} with { type: 'json' };`}
+export const loaders = [toyLoader()];
+export default { plugins: [toy()], targets: ['toy', 'cpu-c'], partition: { ${partition} } };
+`);
+  const file = write('measured.onnx', layered());
+  await tenon('bench', file, '--config', config('measure.config.ts', ''), '--costs', costs, '--rounds', '3', '--dim', 'n=16', '--no-cache');
+  const measured = JSON.parse(readFileSync(costs, 'utf8')) as { readonly [target: string]: { readonly [key: string]: number } };
+  expect(Object.keys(measured['cpu-c']!)).toContain('launch.region');
+  expect(Object.entries(measured['cpu-c']!).filter(([key]) => key.startsWith('nn.matmul:'))).toHaveLength(1);
+  const explained = await explain(file, '--config', config('measured.config.ts', 'costs'), '--no-codegen', '--dim', 'n=16');
+  const product = explained.operators.find((o) => o.op === 'nn.matmul')!;
+  expect(product.estimate).toMatchObject({ source: 'measured', seconds: measured['cpu-c']![product.estimate!.key!] });
 });

@@ -11,11 +11,12 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { resolve, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { absent, cacheFolder, dataFolder } from '../support/data.ts';
+import { engines } from '../support/engines.ts';
 import { caseFolders, counted, readCases } from './cases.ts';
 import { runPool } from './pool.ts';
 import { countsOf, percent, toJson, toText, type Result } from './report.ts';
 
-const targets = ['interp', 'cpu-c'];
+const targets = Object.keys(engines);
 
 function options() {
   try {

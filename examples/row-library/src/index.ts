@@ -28,7 +28,7 @@ const matmul: LibraryEntry = {
   },
 };
 
-const conv: Pattern = op('nn.conv', [any('x'), any('w')], { name: 'y', attrs: { groups: 1, kernel_layout: 'OI', strides: null, dilations: null } });
+const conv: Pattern = op('nn.conv', [any('x'), any('w')], { name: 'y', attrs: { groups: 1, strides: null, dilations: null } });
 const conv1d: LibraryEntry = {
   id: 'conv1d', doc: 'convolution along one axis, without strides and bias', pattern: conv, require: [...f32('x', 'w'), ...rank(3, 'x')], benefit: 1000,
   call: (match, { exprs }) => {

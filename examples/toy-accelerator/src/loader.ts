@@ -1,7 +1,7 @@
 /** A toy matrix accelerator, run half: its simulator. It depends on `@tenon/plugin` alone, and for types only. */
 import type { BlobInfo, BoundCall, Device, DeviceBuffer, Fence, LoadedBlob, Loader, LoaderAnswer, Queue, View } from '@tenon/plugin';
 import { decode, format, formatVersion, type Program } from './blob.ts';
-import { launch, side } from './device.ts';
+import { launch, side, transfer } from './device.ts';
 import { execute, type Slot } from './machine.ts';
 
 /** Memory of the accelerator, which the host does not reach. */
@@ -11,9 +11,18 @@ interface Memory extends DeviceBuffer {
 }
 const slotOf = ({ buffer, byteOffset, bytes }: View): Slot => (buffer as Memory).contents.subarray(byteOffset, byteOffset + bytes);
 
+/** Nanoseconds that the machine has worked. */
+interface Clock {
+  now: number;
+}
+
 /** Work in order, never before the call that enqueued it has returned. */
 class InOrder implements Queue {
   #last: Promise<void> = Promise.resolve();
+  readonly clock: Clock;
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
   push(work: () => void): Fence {
     let done = false;
     const ended = this.#last.then(work);
@@ -22,23 +31,34 @@ class InOrder implements Queue {
     return { get done() { return done; }, wait: () => settled.then(() => ended) };
   }
   write(source: Uint8Array, destination: View): Fence {
-    return this.push(() => slotOf(destination).set(source));
+    return this.push(() => {
+      slotOf(destination).set(source);
+      this.#transferred(source.length);
+    });
   }
   read(source: View, destination: Uint8Array): Fence {
-    return this.push(() => destination.set(slotOf(source)));
+    return this.push(() => {
+      destination.set(slotOf(source));
+      this.#transferred(source.bytes);
+    });
   }
   fence(): Fence {
     return this.push(() => undefined);
   }
+  #transferred(bytes: number): void {
+    this.clock.now += (transfer.latency + bytes / transfer.bandwidth) * 1e9;
+  }
 }
 
-/** The loader of the accelerator's programs. Its kernel times are those of the machine, not of the simulator. */
+/** The loader of the accelerator's programs. Its times are those of the machine, not of the simulator. */
 export default function toy(): Loader {
+  const clock: Clock = { now: 0 };
   const device: Device = {
     name: 'toy', space: 'toy',
     allocate: (bytes): Memory => ({ bytes, host: null, contents: new Uint8Array(bytes) }),
     free: () => undefined,
-    createQueue: () => new InOrder(),
+    createQueue: () => new InOrder(clock),
+    simulatedTime: () => clock.now,
   };
   return { name: 'toy', format, formatVersions: [formatVersion], native: false, device, answer, load: (_blob, bytes) => load(bytes) };
 }
@@ -80,12 +100,14 @@ function bind(program: Program, views: readonly View[]): BoundCall {
   let times: NonNullable<BoundCall['kernelTimes']> = [];
   return {
     enqueue: (queue) => (queue as InOrder).push(() => {
+      const { clock } = queue as InOrder;
       let now = launch.region * 1e9;
       times = program.instructions.map((instruction) => {
         const begin = now;
         now += execute(instruction, slots);
         return { kernel: instruction.opcode, begin, end: now };
       });
+      clock.now += now;
     }),
     runDims: [],
     get kernelTimes() { return times; },

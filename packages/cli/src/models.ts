@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { buildArtifact, findConfig, load, loadConfig, TenonError, type BuildOptions, type Config, type Loader, type Model } from 'tenon';
-import { nodeHost } from 'tenon/tools';
+import { nodeHost, type Costs } from 'tenon/tools';
 import { parseCount, parseDims, type OptionSpecs, type ParsedArguments } from './arguments.ts';
 import type { CommandContext } from './command.ts';
 
@@ -72,11 +72,13 @@ export interface LoadedModel {
 
 /**
  * Compiles a model and loads it, or loads an artifact. A local artifact is trusted like any program that its user
- * starts by name; one from a URL only with `--allow-native`.
+ * starts by name; one from a URL only with `--allow-native`. `costs`: in place of those of the configuration.
  */
-export async function loadModel(path: string, args: ParsedArguments, ctx: CommandContext): Promise<LoadedModel> {
+export async function loadModel(path: string, args: ParsedArguments, ctx: CommandContext, costs: Costs | null = null): Promise<LoadedModel> {
   const threads = parseCount('threads', args.value('threads'), 0, 1);
-  const settings = await readSettings(args, ctx);
+  const given = await readSettings(args, ctx);
+  const { config } = given.build;
+  const settings = costs === null ? given : { ...given, build: { ...given.build, config: { ...config, partition: { ...config.partition, costs } } } };
   const options = { threads, loaders: settings.loaders };
   const name = basename(path);
   if (await isArtifact(path)) {

@@ -1,6 +1,6 @@
 import {
   diagnosticOf, TenonError,
-  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan,
+  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type Loader, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan,
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { dispatchPass } from './dispatch/dispatch.ts';
@@ -27,6 +27,8 @@ export interface CompileOptions {
   readonly signal?: AbortSignal;
   /** `done` of `total` where they are known. */
   readonly onProgress?: (step: string, done: number | null, total: number | null) => void;
+  /** Code of targets other than the host is tried with these: where it does not load, its regions run on the host. */
+  readonly loaders?: readonly Loader[];
   /** Receives every warning and note as it is reported. */
   readonly onDiagnostic?: (diagnostic: Diagnostic) => void;
   /** Receives the module after each phase; `target` is null before `legalize`. */
@@ -153,6 +155,7 @@ async function run(
   });
 
   const blobs: GeneratedBlob[] = [];
+  const failures = new Map<string, Diagnostic>();
   const plans = new Map<string, RegionPlan>();
   for (const [i, target] of targets.entries()) {
     const regions = [...module.functions.values()].filter((f) => f.kind === 'graph' && f.attrs['target'] === target.name);
@@ -167,11 +170,13 @@ async function run(
     });
     for (const region of regions) session.hooks.regionLowered.call(region.name, target.name, module);
     module = await timed('codegen', target.name, async () => {
-      blobs.push(...await generate(module, session, target, plans, i === targets.length - 1));
+      const generation = await generate(module, session, target, plans, i === targets.length - 1, options.loaders ?? []);
+      blobs.push(...generation.blobs);
+      for (const [region, failure] of generation.failures) failures.set(region, failure);
       return manager.run('codegen', module, target);
     });
   }
-  const { placements: placed, report } = withFallbacks(partitioned, targets.at(-1)!.name, blobs, session);
+  const { placements: placed, report } = withFallbacks(partitioned, targets.at(-1)!.name, { blobs, failures }, session);
   const placements = withLibraries(placed, dispatches);
   if (placed !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));

@@ -7,6 +7,7 @@ import type { Session } from '@tenon/core';
 import { compileModule, type Compilation } from '../src/compile.ts';
 import { costKey, typicalDims } from '../src/partition/estimate.ts';
 import { partition } from '../src/partition/partition.ts';
+import { inUnits } from '../src/partition/rejections.ts';
 import { failure, generator, graph, host, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
 import { standardOps } from '@tenon/ops';
 
@@ -136,7 +137,7 @@ describe('estimates', () => {
     expect(costKey([(read(session, layers(32, 'nn.relu')).functions.get('main') as GraphFunction).bindings[0]!], session, new Map())).not.toBe(key);
     const measured = await split([x1(['nn.relu', seconds(3e-9)]), cpu], text, { costs: { x1: { [key]: 0.5 }, cpu: { [key]: 2e-6 } } });
     expect(measured.placements.map((p) => [p.target, p.estimate!.source])).toEqual([['cpu', 'measured'], ['cpu', 'roofline'], ['cpu', 'measured']]);
-    expect(measured.placements[0]!.estimate).toEqual({ seconds: 2e-6, source: 'measured', flops: 2 * 64 ** 3 });
+    expect(measured.placements[0]!.estimate).toEqual({ seconds: 2e-6, source: 'measured', flops: 2 * 64 ** 3, key });
   });
 
   it('of a rule that gives no time are the device\'s, with a warning', async () => {
@@ -229,6 +230,10 @@ graph @main(%x: f32[${size}, ${size}], %w: f32[${size}, ${size}]) -> f32[${size}
     expect(placed(apart.placements)).toBe('nn.matmul@cpu nn.relu@cpu');
     expect(apart.report.totals.greedy).toBeGreaterThan(apart.report.totals.cost!);
   });
+});
+
+it('times are written in the unit that suits them', () => {
+  expect([0, 2e-7, 2e-4, 1.3e-4, 2.346e-3, 0.12, 100].map(inUnits)).toEqual(['0 s', '200 ns', '200 µs', '130 µs', '2.35 ms', '120 ms', '100 s']);
 });
 
 describe('what if', () => {

@@ -42,7 +42,7 @@ describe('import', () => {
     const set = await importBytes(bytes, { dims: { 'batch size': 2, seq: { min: 1, max: 64, multipleOf: 8 }, sq: 3 } });
     expect(shapeOf(set.main.params[0]!.type)[0]).toBe(2);
     expect(set.module.dims.get('seq')).toMatchObject({ min: 1, max: 64, multipleOf: 8 });
-    expect(set.session.diagnostics).toMatchObject([{ severity: 'warning', code: 'onnx/unknown-dim', message: expect.stringContaining('"sq"') as string }]);
+    expect(set.session.diagnostics).toMatchObject([{ severity: 'warning', code: 'onnx/unknown-dim', message: expect.stringContaining('"sq"') as string, hint: 'its dims are: batch size, seq, x_2, batch_size, z_2' }]);
     expect((await failure(importBytes(bytes, { dims: { seq: -1 } }))).code).toBe('onnx/dim-option');
   });
 

@@ -5,6 +5,7 @@ import { impostor } from './read.ts';
 
 export { importModel } from './import.ts';
 export { readModel, type ModelFile } from './read.ts';
+export { locationOf } from './opset.ts';
 export { readNamedTensor, readTensor } from './proto/tensor.ts';
 export { readOptional, readSequence, type OnnxValue } from './proto/value.ts';
 export { writeTensor } from './proto/writer.ts';

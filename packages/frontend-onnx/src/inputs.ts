@@ -16,6 +16,8 @@ export class InputDims {
   private readonly byParam = new Map<string, Dim>();
   private readonly taken = new Set<string>();
   private readonly offered = new Set<string>();
+  /** Dims as the model calls them: each once. */
+  private readonly told = new Set<string>();
 
   constructor(module: ModuleBuilder, ctx: Context, options: ImportOptions['dims']) {
     this.module = module;
@@ -62,12 +64,14 @@ export class InputDims {
       let dim = this.byParam.get(dimParam);
       if (!dim) {
         const name = identifier(dimParam);
+        this.told.add(dimParam);
         dim = this.newDim(name, this.option(dimParam) ?? this.option(name));
         this.byParam.set(dimParam, dim);
       }
       return dim;
     }
     const name = `${identifier(input)}_${axis}`;
+    this.told.add(name);
     return this.newDim(name, this.option(name));
   }
 
@@ -99,7 +103,7 @@ export class InputDims {
   checkOptions(): void {
     for (const name of Object.keys(this.options)) {
       if (this.offered.has(name)) continue;
-      const known = [...this.offered].join(', ');
+      const known = [...this.told].join(', ');
       this.ctx.report({
         severity: 'warning', code: 'onnx/unknown-dim', message: `no input of the model has a dim ${JSON.stringify(name)}`,
         hint: known ? `its dims are: ${known}` : 'all its dims are fixed',

@@ -90,7 +90,10 @@ export interface Config {
     readonly fallback?: 'host' | 'none';
     /** What a target must take on; otherwise the compilation fails. `minCoverage`: a share of the operators, 0 to 1. */
     readonly require?: { readonly [target: string]: { readonly minCoverage?: number; readonly maxRegions?: number } };
-    /** Measured seconds by target, or `LIBRARY/ENTRY`, and key, see `costKey` of the compiler. They go before every estimate. */
+    /**
+     * Measured seconds by target, or `LIBRARY/ENTRY`, and key, before every estimate. Keys are those of `OperatorEstimate`; `launch.region` is
+     * the start of a region. `tenon bench MODEL --costs FILE` measures and writes them.
+     */
     readonly costs?: { readonly [target: string]: { readonly [key: string]: number } };
   };
   /** Libraries and entries (`LIBRARY/ENTRY`) that replace no kernels. The others do where they are at least as cheap. */

@@ -36,6 +36,11 @@ export interface Device {
   allocate(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
   createQueue(): Queue;
+  /**
+   * Of a device that is simulated: nanoseconds for which the hardware would have worked since the device was made, starts of
+   * regions and transfers included. Profiles count them in place of the time that the simulator took.
+   */
+  readonly simulatedTime?: () => number;
 }
 
 /** What the artifact says of a blob. */

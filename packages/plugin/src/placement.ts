@@ -29,6 +29,8 @@ export interface OperatorEstimate {
   readonly source: CostSource;
   /** Scalar operations, by the operator's `cost` facet. */
   readonly flops: number;
+  /** Under which a measurement of it is kept in `Config.partition.costs`; one key for all operators of a match. */
+  readonly key?: string;
 }
 
 /** Why another target does not run an operator. */

@@ -26,6 +26,7 @@ export async function attempt(parts: Parts, prepared: Prepared, inputs: readonly
       failures.add(error);
       await prepared.drain();
       prepared.unbindAll();
+      recorder?.restart();
     }
   }
 }
@@ -42,6 +43,7 @@ export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (
     } catch (error) {
       failures.add(error);
       prepared.unbindAll();
+      recorder?.restart();
     }
   }
 }

@@ -56,14 +56,14 @@ export class RegionFailure extends Error {
 export function* execute(execution: Execution, inputs: readonly (Uint8Array | null)[]): Generator<Fence, readonly Result[]> {
   const { prepared } = execution;
   prepared.startRun();
-  for (const [i, bytes] of inputs.entries()) if (bytes !== null) writeParam(execution, i, bytes);
+  for (const [i, bytes] of inputs.entries()) if (bytes !== null) yield* writeParam(execution, i, bytes);
   const results = yield* runProgram(execution, prepared.entry.program);
   for (const { fence } of execution.calls) yield fence;
   for (const fence of execution.transfers) yield fence;
   return results ?? [];
 }
 
-function writeParam({ prepared, transfers }: Execution, param: number, bytes: Uint8Array): void {
+function* writeParam({ prepared, profile, transfers }: Execution, param: number, bytes: Uint8Array): Generator<Fence, void> {
   for (const register of prepared.paramRegisters(param)) {
     const view = prepared.view(register);
     if (view.bytes !== bytes.length) {
@@ -74,9 +74,15 @@ function writeParam({ prepared, transfers }: Execution, param: number, bytes: Ui
       hostBytes(view).set(bytes);
     } else {
       const queue = prepared.queueOf(device);
+      const begin = profile?.now() ?? 0;
+      const clock = profile?.clock(device);
       const fence = queue.write(bytes, view);
       transfers.push(fence);
       prepared.touch([view.buffer], queue, fence);
+      if (profile) {
+        yield fence;
+        profile.transfer('host', device.name, bytes.length, begin, clock!);
+      }
     }
   }
 }
@@ -156,14 +162,19 @@ function* readHost(prepared: Prepared, view: View, device: Device): Generator<Fe
   return bytes;
 }
 
-function* readResult({ prepared }: Execution, index: number, register: number): Generator<Fence, Result> {
+function* readResult({ prepared, profile }: Execution, index: number, register: number): Generator<Fence, Result> {
   const info = prepared.entry.results[index]!;
   const shape = info.shape.map((axis) => evaluateDim(axis, prepared.dims));
   const view = prepared.view(register);
   const bytes = denseBytes(info.dtype, countOf(shape)) ?? view.bytes;
   const part: View = { buffer: view.buffer, byteOffset: view.byteOffset, bytes };
   checkWithin(part, view, `result '${info.name}'`);
-  return { name: info.name, dtype: info.dtype, shape, bytes: yield* readHost(prepared, part, prepared.deviceOf(register)), shared: view.buffer.host !== null };
+  const device = prepared.deviceOf(register);
+  const begin = profile?.now() ?? 0;
+  const clock = profile?.clock(device);
+  const contents = yield* readHost(prepared, part, device);
+  if (profile && !view.buffer.host) profile.transfer(device.name, 'host', bytes, begin, clock!);
+  return { name: info.name, dtype: info.dtype, shape, bytes: contents, shared: view.buffer.host !== null };
 }
 
 /** Copies between two places, through host memory where they are in different ones. */
@@ -172,6 +183,7 @@ function* transfer({ prepared, profile, transfers }: Execution, from: View, from
     throw new TenonError({ code: 'runtime/invalid-view', message: `a copy of ${from.bytes} bytes to a place of ${to.bytes} in '${prepared.entry.name}'` });
   }
   const begin = profile?.now() ?? 0;
+  const clock = profile?.clock(fromDevice, toDevice);
   const target: View = { buffer: to.buffer, byteOffset: to.byteOffset, bytes: from.bytes };
   if (to.buffer.host && from.buffer.host) {
     yield* prepared.conflicts([from.buffer, to.buffer], null);
@@ -192,7 +204,7 @@ function* transfer({ prepared, profile, transfers }: Execution, from: View, from
   }
   if (profile) {
     yield* prepared.conflicts([from.buffer, to.buffer], null);
-    profile.transfer(fromDevice.name, toDevice.name, from.bytes, begin);
+    profile.transfer(fromDevice.name, toDevice.name, from.bytes, begin, clock!);
   }
 }
 
@@ -209,6 +221,7 @@ function* callRegion(execution: Execution, instruction: Call): Generator<Fence, 
   // A call on this thread does not go through the queue, so everything must have ended.
   yield* prepared.conflicts(state.buffers, sync ? null : queue);
   const begin = profile?.now() ?? 0;
+  const clock = profile?.clock(device);
   if (profile) call.profile?.(true);
   if (sync && !call.runSync) throw notSynchronous(`region '${regions.region(region).name}' runs on ${device.name}, which cannot wait`);
   try {
@@ -227,7 +240,7 @@ function* callRegion(execution: Execution, instruction: Call): Generator<Fence, 
   const info = regions.variant(region, variant);
   const env = instruction.runDims.length > 0 ? takeRunDims(prepared, instruction, info, regions.region(region).runDims, call, state.env) : state.env;
   if (profile) {
-    profile.call(regions.region(region).name, regions.loader(region, variant).name, info.kernels, env, begin, call.kernelTimes ?? null);
+    profile.call(regions.region(region).name, regions.loader(region, variant).name, info.kernels, env, begin, clock!, call.kernelTimes ?? null);
     call.profile?.(false);
   }
   for (const { value, view, direction } of state.staged) {
@@ -252,7 +265,7 @@ function* bindRegion(execution: Execution, instruction: Call): Generator<Fence, 
   const { prepared, regions, excluded, constants } = execution;
   const before = prepared.bound.get(instruction);
   const { region } = instruction;
-  const failures = excluded.size > 0 || regions.reports.length > 0;
+  const failures = excluded.size > 0 || regions.retired;
   if (before?.fixed && !failures) return before;
 
   const info = regions.region(region);
@@ -323,15 +336,14 @@ export async function driveAsync<T>(execution: Execution, steps: Generator<Fence
   try {
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done) return step.value;
-      try {
-        const waiting = step.value.wait();
-        await (aborted ? Promise.race([waiting, aborted]) : waiting);
-      } catch (error) {
-        if (signal?.aborted || error instanceof RegionFailure) throw error;
-        throw (await failedCall(calls)) ?? error;
-      }
+      const waiting = step.value.wait();
+      await (aborted ? Promise.race([waiting, aborted]) : waiting);
       signal?.throwIfAborted();
     }
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    // An earlier call that failed explains what failed after it: that worked on what the call left behind.
+    throw (await failedCall(calls)) ?? error;
   } finally {
     if (onAbort) signal?.removeEventListener('abort', onAbort);
   }

@@ -1,4 +1,5 @@
 import { type ArtifactKernel, evaluateDim } from '@tenon/artifact';
+import type { Device } from '@tenon/plugin';
 import type { MemoryUse } from './prepared.ts';
 
 /** One kernel of one run. Times in milliseconds since the run began. */
@@ -24,19 +25,29 @@ export interface CallProfile {
   readonly loader: string;
   readonly begin: number;
   readonly milliseconds: number;
+  /** What the hardware would have taken, where the device is simulated. */
+  readonly simulated: number | null;
 }
 
+/** A copy between devices, of arguments and results as well. */
 export interface TransferProfile {
   readonly from: string;
   readonly to: string;
   readonly bytes: number;
   readonly begin: number;
   readonly milliseconds: number;
+  /** What the hardware would have taken, where a device is simulated. */
+  readonly simulated: number | null;
 }
 
 /** Where the time and memory of one run went. */
 export interface RunProfile {
   readonly milliseconds: number;
+  /**
+   * All calls and transfers one after another, what is simulated at the time of the hardware: what the estimate of a
+   * partition stands for. The runtime's own work is not in it.
+   */
+  readonly deviceMilliseconds: number;
   /** In launch order. Empty for regions whose loader does not measure kernels. */
   readonly kernels: readonly KernelProfile[];
   readonly calls: readonly CallProfile[];
@@ -66,10 +77,16 @@ export interface ChromeTrace {
 
 export interface ProfileRecorder {
   now(): number;
-  call(region: string, loader: string, kernels: readonly ArtifactKernel[], dims: ReadonlyMap<string, number>, begin: number, times: KernelTimes | null): void;
-  transfer(from: string, to: string, bytes: number, begin: number): void;
+  /** The simulated clocks of devices at this moment; see `Device.simulatedTime`. */
+  clock(...devices: readonly Device[]): SimulatedClock;
+  call(region: string, loader: string, kernels: readonly ArtifactKernel[], dims: ReadonlyMap<string, number>, begin: number, clock: SimulatedClock, times: KernelTimes | null): void;
+  transfer(from: string, to: string, bytes: number, begin: number, clock: SimulatedClock): void;
+  /** Forgets what was measured: the run begins anew. */
+  restart(): void;
   finish(memory: readonly MemoryUse[], constants: ReadonlyMap<string, number>): RunProfile;
 }
+/** Milliseconds since the clock was taken; null where nothing is simulated. */
+export type SimulatedClock = () => number | null;
 type KernelTimes = readonly { readonly kernel: string; readonly begin: number; readonly end: number }[];
 
 /** Starts measuring a run. `now`: milliseconds, monotonic. */
@@ -81,8 +98,16 @@ export function createRecorder(now: () => number): ProfileRecorder {
   const since = (begin: number): { begin: number; milliseconds: number } => ({ begin: begin - start, milliseconds: now() - begin });
   return {
     now,
-    call(region, loader, infos, dims, begin, times) {
-      calls.push({ region, loader, ...since(begin) });
+    clock(...devices) {
+      const clocks = [...new Set(devices)].flatMap((d) => (d.simulatedTime === undefined ? [] : [d.simulatedTime]));
+      const before = clocks.map((clock) => clock());
+      return () => (clocks.length === 0 ? null : clocks.reduce((sum, clock, i) => sum + clock() - before[i]!, 0) / 1e6);
+    },
+    restart() {
+      for (const list of [kernels, calls, transfers]) list.length = 0;
+    },
+    call(region, loader, infos, dims, begin, clock, times) {
+      calls.push({ region, loader, ...since(begin), simulated: clock() });
       times?.forEach((time, i) => {
         const info = infos[i]?.name === time.kernel ? infos[i] : infos.find((candidate) => candidate.name === time.kernel);
         const nanoseconds = time.end - time.begin;
@@ -96,13 +121,13 @@ export function createRecorder(now: () => number): ProfileRecorder {
         });
       });
     },
-    transfer(from, to, bytes, begin) {
-      transfers.push({ from, to, bytes, ...since(begin) });
+    transfer(from, to, bytes, begin, clock) {
+      transfers.push({ from, to, bytes, ...since(begin), simulated: clock() });
     },
     finish(memory, constants) {
       const milliseconds = now() - start;
       return {
-        milliseconds, kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
+        milliseconds, deviceMilliseconds: [...calls, ...transfers].reduce((sum, event) => sum + (event.simulated ?? event.milliseconds), 0), kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
         chromeTrace: () => chromeTrace(milliseconds, kernels, calls, transfers),
       };
     },

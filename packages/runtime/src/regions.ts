@@ -1,4 +1,4 @@
-import { type ArtifactFile, evaluateDim, formatDim, type RegionInfo, type RegionVariant } from '@tenon/artifact';
+import { type ArtifactFile, evaluateDim, formatDim, type Manifest, type RegionInfo, type RegionVariant } from '@tenon/artifact';
 import type { BlobInfo, Diagnostic, LoadedBlob, Loader } from '@tenon/plugin';
 import { diagnostic, diagnosticOf, TenonError } from '@tenon/plugin';
 import { allDone } from './all-done.ts';
@@ -13,8 +13,9 @@ export interface RegionTable {
   /** Whether a variant is left to try, whatever its guards. */
   hasOther(region: number, excluded: ReadonlyMap<string, string>): boolean;
   /**
-   * Loads what runs are expected to need: of every region the variants up to the first without guards. Throws
-   * `runtime/no-variant` for regions that no loader takes.
+   * Loads what runs are expected to need: of every region the variants up to the first without guards. A variant that
+   * cannot be loaded is given up where the region has another, and `reports` says so. Throws `runtime/no-variant` for
+   * regions that no loader takes.
    */
   preload(): Promise<void>;
   /** Loaders of the artifact's blobs, by blob; null where there is none. */
@@ -28,6 +29,8 @@ export interface RegionTable {
   blob(region: number, variant: number): LoadedBlob;
   /** Stops using a variant, and says so in `reports`. */
   retire(region: number, variant: number, instead: number, message: string): void;
+  /** Whether a variant was given up since the model was loaded: calls that are bound to it must not run again. */
+  readonly retired: boolean;
   readonly reports: readonly Diagnostic[];
   dispose(): void;
 }
@@ -52,6 +55,7 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
   });
   const retired = new Map<string, string>();
   const reports: Diagnostic[] = [];
+  let retiredWhileRunning = false;
   let disposed = false;
 
   const variantOf = (region: number, variant: number): RegionVariant => manifest.regions[region]!.variants[variant]!;
@@ -92,19 +96,43 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
     await allDone([loadBlob(blob), ...wanted.map((index) => constants.load(index, device))]);
   };
 
+  /** Loads the variants of a region that runs are expected to need. */
+  const preloadRegion = async (region: number, lost: Map<number, Unloaded>): Promise<void> => {
+    const { name, variants } = manifest.regions[region]!;
+    for (;;) {
+      const candidates = usable(region, new Map());
+      if (candidates.length === 0) throw noVariant(region, variants.map((variant, i) => `${manifest.blobs[variant.blob]!.target}: ${retired.get(variantKey(region, i)) ?? blobs[variant.blob]!.reason}`));
+      const certain = candidates.findIndex((i) => variants[i]!.guards.length === 0);
+      const wanted = candidates.slice(0, certain < 0 ? candidates.length : certain + 1);
+      const failures = (await Promise.allSettled(wanted.map((i) => load(region, i)))).flatMap((result, at) => (result.status === 'rejected' ? [{ variant: wanted[at]!, error: result.reason as unknown }] : []));
+      if (failures.length === 0) return;
+      for (const { variant, error } of failures) {
+        // A damaged or unreadable artifact is no fault of the loader, and there is nothing left to try without another variant.
+        if (disposed || /^(artifact|host)\//.test(diagnosticOf(error)?.code ?? '') || candidates.length === failures.length) throw error;
+        const message = error instanceof Error ? error.message : String(error);
+        retired.set(variantKey(region, variant), message);
+        const { blob } = variants[variant]!;
+        const next = usable(region, new Map())[0]!;
+        const entry = lost.get(blob) ?? { regions: [], instead: new Set<string>(), message };
+        lost.set(blob, entry);
+        entry.regions.push(name);
+        entry.instead.add(manifest.blobs[variants[next]!.blob]!.target);
+      }
+    }
+  };
+
   return {
     load,
+    get retired() { return retiredWhileRunning; },
     loaders: blobs.map((state) => state.loader),
     hasOther: (region, excluded) => usable(region, excluded).length > 0,
     async preload() {
-      await allDone(manifest.regions.map(async (info, region) => {
-        const candidates = usable(region, new Map());
-        if (candidates.length === 0) {
-          throw noVariant(region, info.variants.map((variant) => `${manifest.blobs[variant.blob]!.target}: ${blobs[variant.blob]!.reason}`));
-        }
-        const certain = candidates.findIndex((i) => info.variants[i]!.guards.length === 0);
-        await allDone(candidates.slice(0, certain < 0 ? candidates.length : certain + 1).map((i) => load(region, i)));
-      }));
+      const lost = new Map<number, Unloaded>();
+      await allDone(manifest.regions.map((_, region) => preloadRegion(region, lost)));
+      reports.push(...missingTargets(manifest, blobs, usable), ...[...lost].map(([blob, { regions, instead, message }]) => diagnostic({
+        severity: 'warning', code: 'runtime/blob-fallback',
+        message: `the code of ${manifest.blobs[blob]!.target} could not be loaded, so ${count(regions)} on ${[...instead].join(' or ')}: ${message}`,
+      })));
     },
     region: (index) => manifest.regions[index]!,
     variant: variantOf,
@@ -132,6 +160,7 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
       const key = variantKey(region, variant);
       if (retired.has(key)) return;
       retired.set(key, message);
+      retiredWhileRunning = true;
       const target = (i: number): string => manifest.blobs[variantOf(region, i).blob]!.target;
       reports.push(diagnostic({
         severity: 'warning',
@@ -148,6 +177,37 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
       }
     },
   };
+}
+
+/** Regions that lost a blob's variant when it was loaded, and where they run instead. */
+interface Unloaded {
+  readonly regions: string[];
+  readonly instead: Set<string>;
+  readonly message: string;
+}
+
+const count = (regions: readonly string[]): string => (regions.length === 1 ? `region '${regions[0]}' runs` : `${regions.length} regions run`);
+
+/** Regions that were meant for a target which no loader here runs, by blob: they run on another target. */
+function missingTargets(manifest: Manifest, blobs: readonly BlobState[], usable: (region: number, excluded: ReadonlyMap<string, string>) => readonly number[]): Diagnostic[] {
+  const missing = new Map<number, { readonly regions: string[]; readonly instead: Set<string> }>();
+  manifest.regions.forEach(({ name, variants }, region) => {
+    const [first] = variants;
+    const next = usable(region, new Map())[0];
+    if (first === undefined || next === undefined || blobs[first.blob]!.loader !== null) return;
+    const target = (blob: number): string => manifest.blobs[blob]!.target;
+    const instead = target(variants[next]!.blob);
+    if (instead === target(first.blob)) return;
+    const entry = missing.get(first.blob) ?? { regions: [], instead: new Set<string>() };
+    missing.set(first.blob, entry);
+    entry.regions.push(name);
+    entry.instead.add(instead);
+  });
+  return [...missing].map(([blob, { regions, instead }]) => diagnostic({
+    severity: 'warning', code: 'runtime/target-unavailable',
+    message: `${manifest.blobs[blob]!.target} cannot run here, so ${count(regions)} on ${[...instead].join(' or ')}: ${blobs[blob]!.reason}`,
+    hint: 'Give the loader of the target, or compile for the targets that are here.',
+  }));
 }
 
 function blobInfo(file: ArtifactFile, index: number): BlobInfo {

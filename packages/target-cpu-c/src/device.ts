@@ -39,16 +39,20 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
   const cores = availableParallelism();
   const threads = options.threads !== undefined && options.threads > 0 ? options.threads : cores;
   const fma = macros.has('__FMA__') || macros.has('__aarch64__');
-  const hertz = (cpus()[0]?.speed || 2500) * 1e6;
+  const hertz = clockRate();
   // Two vector units, each a fused multiply-add per cycle: what current server and desktop cores have. Zen 4 computes
   // 512 bits in two halves.
   const units = vectorBytes === 64 && macros.has('__znver4__') ? 1 : 2;
-  const perSecond = (bytes: number): number => threads * hertz * (vectorBytes / bytes) * (fma ? 2 : 1) * units;
+  // Threads of one core share its vector units.
+  const computing = Math.min(threads, physicalCores() ?? cores);
+  const perSecond = (bytes: number): number => computing * hertz * (vectorBytes / bytes) * (fma ? 2 : 1) * units;
   const caches = cacheSizes();
   return {
     name: `${cpus()[0]?.model.trim() || process.arch}, ${threads} threads, ${vectorBytes * 8}-bit vectors`,
     peak: { f32: perSecond(4), f64: perSecond(8), i32: perSecond(4) / 2, i64: perSecond(8) / 2 },
-    bandwidth: 12e9 * Math.min(threads, 4),
+    // No system tells it, and a measurement would make estimates differ from one compilation to the next: what a core of
+    // current machines reads, up to where memory channels are shared. `tenon bench --costs` measures what kernels take.
+    bandwidth: 12e9 * Math.min(computing, 4),
     launch: { region: 2e-6, kernel: 3e-7 },
     transfer: null,
     memory: [{ space: 'host', bytes: totalmem() }],
@@ -70,6 +74,34 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
   };
 }
 
+/** Cycles per second. Virtual machines and sandboxes may hide it: then what most processors have at least. */
+function clockRate(): number {
+  const told = cpus()[0]?.speed ?? 0;
+  if (told > 0) return told * 1e6;
+  const listed = Number(/^cpu MHz\s*:\s*([\d.]+)/m.exec(read('/proc/cpuinfo') ?? '')?.[1] ?? 0);
+  return listed > 0 ? Math.round(listed) * 1e6 : 2.5e9;
+}
+
+/** Cores, of which each may be several processors; null where the system does not tell. */
+function physicalCores(): number | null {
+  if (process.platform !== 'linux') return null;
+  const siblings = new Set<string>();
+  for (let i = 0; i < cpus().length; i++) {
+    const list = read(`/sys/devices/system/cpu/cpu${i}/topology/thread_siblings_list`);
+    if (list === null) return null;
+    siblings.add(list.trim());
+  }
+  return siblings.size === 0 ? null : siblings.size;
+}
+
+function read(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
 /** Data caches of one core (level 3: shared by all), in bytes. */
 interface CacheSizes {
   readonly l1: number;
@@ -84,16 +116,16 @@ function cacheSizes(): CacheSizes {
     if (process.platform === 'linux') {
       const folder = '/sys/devices/system/cpu/cpu0/cache';
       for (const index of readdirSync(folder).filter((name) => name.startsWith('index'))) {
-        const read = (file: string): string => readFileSync(`${folder}/${index}/${file}`, 'utf8').trim();
-        const level = `l${read('level')}`;
-        const size = /^(\d+)([KMG]?)$/.exec(read('size'));
-        if (read('type') === 'Instruction' || size === null || !(level in found)) continue;
+        const tell = (file: string): string => readFileSync(`${folder}/${index}/${file}`, 'utf8').trim();
+        const level = `l${tell('level')}`;
+        const size = /^(\d+)([KMG]?)$/.exec(tell('size'));
+        if (tell('type') === 'Instruction' || size === null || !(level in found)) continue;
         found[level as keyof CacheSizes] = Number(size[1]) * { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[size[2] as '' | 'K' | 'M' | 'G'];
       }
     } else if (process.platform === 'darwin') {
-      const read = (name: string): number => Number(execFileSync('sysctl', ['-n', name], { encoding: 'utf8' }));
-      found.l1 = read('hw.l1dcachesize') || found.l1;
-      found.l2 = read('hw.l2cachesize') || found.l2;
+      const ask = (name: string): number => Number(execFileSync('sysctl', ['-n', name], { encoding: 'utf8' }));
+      found.l1 = ask('hw.l1dcachesize') || found.l1;
+      found.l2 = ask('hw.l2cachesize') || found.l2;
       // Apple silicon has no third level that one core may count on.
       found.l3 = found.l2;
     }

@@ -31,7 +31,7 @@ export function createApi(env: Environment): Api {
     load: (artifact, options = {}) => load(artifact, options, options.allowNative ?? false),
     buildArtifact: (model, options) => build(env, model, options),
     async compile(model, options = {}) {
-      const built = await build(env, model, options);
+      const built = await build(env, model, options, options.loaders);
       try {
         return await loadBuilt(built, options);
       } catch (error) {
@@ -39,7 +39,7 @@ export function createApi(env: Environment): Api {
         if (!built.cached || built.key === null || !/^(artifact|host)\//.test(code)) throw error;
         // What the cache holds was damaged since it was written.
         await env.store(options.cache ?? true, () => {})?.remove(built.key);
-        return loadBuilt(await build(env, model, options), options);
+        return loadBuilt(await build(env, model, options, options.loaders), options);
       }
     },
   };

@@ -1,7 +1,7 @@
 import { openArtifact, sha256, toHex, type ArtifactSink, type Manifest, type WrittenArtifact } from '@tenon/artifact';
 import { compile as compileModel, type Compilation } from '@tenon/compiler';
 import { validateConfig } from '@tenon/core';
-import { TenonError, type ByteSource, type Config, type Diagnostic, type Host } from '@tenon/plugin';
+import { TenonError, type ByteSource, type Config, type Diagnostic, type Host, type Loader } from '@tenon/plugin';
 import { bytesSource } from '@tenon/runtime';
 import { cacheKey, uncacheable } from './cache-key.ts';
 import { mergeConfig } from './config.ts';
@@ -53,8 +53,8 @@ export async function openModel(model: ModelInput, host: Host): Promise<ByteSour
   return host.open(model.href);
 }
 
-/** Compiles a model, or takes what an equal compilation made before. */
-export async function build(env: Environment, model: ModelInput, options: BuildOptions = {}): Promise<BuiltArtifact> {
+/** Compiles a model, or takes what an equal compilation made before. With `loaders` it tries what code generators made. */
+export async function build(env: Environment, model: ModelInput, options: BuildOptions = {}, loaders: readonly Loader[] = []): Promise<BuiltArtifact> {
   options.signal?.throwIfAborted();
   if (options.output !== undefined && env.files === null) {
     throw new TenonError({ code: 'tenon/no-files', message: 'files cannot be written here', hint: 'leave out `output` and keep the bytes' });
@@ -82,7 +82,7 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
         return { ...found.record, path, manifest: found.manifest, cached: true, key, uncached, read: () => readAll(host, path) };
       }
     }
-    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, uncached, options });
+    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, uncached, options, loaders });
   } catch (error) {
     throw options.signal?.aborted ? options.signal.reason : error;
   } finally {
@@ -96,20 +96,24 @@ interface BuildJob extends Setup {
   readonly key: string | null;
   readonly uncached: string | null;
   readonly options: BuildOptions;
+  readonly loaders: readonly Loader[];
 }
 
 async function compileAndKeep(env: Environment, job: BuildJob): Promise<BuiltArtifact> {
-  const { host, config, source, store, key, uncached, options } = job;
+  const { host, config, source, store, key, uncached, options, loaders } = job;
   const dependencies: { uri: string; id: string }[] = [];
   const compilation = await compileModel(source, {
     config, host: recording(host, dependencies), onDiagnostic: job.onDiagnostic,
+    ...(loaders.length === 0 ? {} : { loaders }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onProgress === undefined ? {} : { onProgress: (step, done, total) => options.onProgress!({ step, done, total }) }),
   });
   try {
     const write = (sink: ArtifactSink): Promise<WrittenArtifact> => compilation.write(sink);
     const record = (written: WrittenArtifact): StoredRecord => ({ ...written, dependencies, diagnostics: compilation.diagnostics });
-    let path = store === null || key === null ? null : await store.put(key, write, record);
+    // What failed may be repaired without any change that the key would see.
+    const whole = !compilation.diagnostics.some((d) => d.code === 'codegen/not-loadable');
+    let path = store === null || key === null || !whole ? null : await store.put(key, write, record);
     const kept = path === null ? null : key;
     if (options.output !== undefined) {
       if (path === null) await env.files!.write(options.output, write);

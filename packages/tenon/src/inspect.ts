@@ -1,5 +1,5 @@
 import { compile as compileModel, type Compilation } from '@tenon/compiler';
-import { contractLevel, type CodegenBlob, type Diagnostic, type IRModule, type Phase, type Placement, type Plugin } from '@tenon/plugin';
+import { contractLevel, type CodegenBlob, type Diagnostic, type IRModule, type Loader, type Phase, type Placement, type Plugin } from '@tenon/plugin';
 import { openModel, setUp } from './build.ts';
 import type { Environment } from './environment.ts';
 import { nodeEnvironment } from './node/environment.ts';
@@ -36,6 +36,8 @@ export interface Inspection {
 export interface InspectOptions extends Omit<BuildOptions, 'output'> {
   /** The last phase to run; default: all. Phases per target then run for all targets up to the last one. */
   readonly until?: Phase;
+  /** Code of targets other than the host is tried with these. */
+  readonly loaders?: readonly Loader[];
 }
 
 /** Compiles a model without a whole-artifact cache and keeps what a user may ask about. */
@@ -70,6 +72,7 @@ export async function inspectModel(model: ModelInput, options: InspectOptions = 
   try {
     compilation = await compileModel(source, {
       host, config: { ...config, plugins: [...(config.plugins ?? []), observer] },
+      ...(options.loaders === undefined ? {} : { loaders: options.loaders }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.onProgress === undefined ? {} : { onProgress: (step, at, total) => options.onProgress!({ step, done: at, total }) }),
       onDiagnostic: (diagnostic) => {

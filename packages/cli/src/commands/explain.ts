@@ -1,12 +1,18 @@
 import { TenonError } from 'tenon';
 import { writeFileAtomically } from 'tenon/tools';
-import type { Command } from '../command.ts';
+import type { ParsedArguments } from '../arguments.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { exitCodeOf } from '../exit-codes.ts';
 import { explainArtifact, explainModel } from '../explain/collect.ts';
 import { explanationPage } from '../explain/html.ts';
 import { pageData } from '../explain/page-data.ts';
 import { explanationText, overview } from '../explain/text.ts';
 import { isArtifact, modelOptions, readSettings } from '../models.ts';
+
+async function settingsOf(args: ParsedArguments, ctx: CommandContext): Promise<Parameters<typeof explainModel>[1]> {
+  const { build, loaders } = await readSettings(args, ctx);
+  return { ...build, loaders };
+}
 
 export const explain: Command = {
   name: 'explain',
@@ -33,7 +39,7 @@ export const explain: Command = {
     if (artifact && page !== undefined) {
       throw new TenonError({ code: 'usage/arguments', message: `${path} is an artifact, which says where operators run but not how they are connected`, hint: 'give the model that it was compiled from' });
     }
-    const explanation = artifact ? await explainArtifact(path) : await explainModel(path, (await readSettings(args, ctx)).build, !args.flag('no-codegen'));
+    const explanation = artifact ? await explainArtifact(path) : await explainModel(path, await settingsOf(args, ctx), !args.flag('no-codegen'));
     if (page !== undefined) {
       const bytes = new TextEncoder().encode(explanationPage(pageData(explanation)));
       await writeFileAtomically(page, (sink) => Promise.resolve(sink.write(0, bytes)));

@@ -1,9 +1,9 @@
-import { definePlugin, diagnosticOf, type BuildOptions, type Config, type Diagnostic, type Plugin } from 'tenon';
+import { definePlugin, diagnosticOf, type BuildOptions, type Config, type Diagnostic, type Loader, type Plugin } from 'tenon';
 import { inspectModel, nodeHost, openArtifact, printType, version, type Binding, type Context, type GraphFunction, type IRModule, type Manifest, type PartitionReport, type Placement } from 'tenon/tools';
 import { summarize, type ExplainedGraph, type ExplainedOperator, type Explanation } from './explanation.ts';
 import { workOf } from './work.ts';
 
-type Settings = Omit<BuildOptions, 'config' | 'output'> & { readonly config: Config };
+type Settings = Omit<BuildOptions, 'config' | 'output'> & { readonly config: Config; readonly loaders: readonly Loader[] };
 
 /** What a compilation had decided, as far as it came. */
 interface Decided {

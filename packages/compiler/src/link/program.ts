@@ -40,6 +40,11 @@ export function linkEntry(
     return index;
   };
   const constantRegisters = new Map<string, number>();
+  /** Values that leave the entry, with the result that they are first. */
+  const results = new Map<Value, number>();
+  fn.results.forEach((r, index) => {
+    if (!r.constant && !fn.params.includes(r) && !results.has(r)) results.set(r, index);
+  });
   const onDevice = (value: Value, device: number): number => {
     if (value.constant) {
       const key = `${value.name} ${device}`;
@@ -55,7 +60,8 @@ export function linkEntry(
     if (index === undefined) {
       const from = places.values().next().value!;
       step++;
-      index = add(value, device, null);
+      const result = device === 0 ? results.get(value) : undefined;
+      index = add(value, device, result === undefined ? null : { kind: 'result', index: result });
       registers[from]!.last = step;
       program.push({ op: 'copy', from, to: index });
     }
@@ -63,10 +69,6 @@ export function linkEntry(
   };
 
   fn.params.forEach((param, index) => add(param, 0, { kind: 'param', index }));
-  const results = new Map<Value, number>();
-  fn.results.forEach((r, index) => {
-    if (!r.constant && !fn.params.includes(r) && !results.has(r)) results.set(r, index);
-  });
   for (const binding of fn.bindings) {
     const region = regions.get(binding.callee);
     if (binding.kind !== 'region' || region === undefined) {
@@ -88,7 +90,7 @@ export function linkEntry(
     const home = onDevice(r, 0);
     const { storage } = registers[home]!;
     if (storage?.kind === 'result' && storage.index === index) return home;
-    // A parameter, a constant, a value returned twice, or one that came from another device.
+    // A parameter, a constant, or a value returned twice.
     step++;
     registers[home]!.last = step;
     const copy = registers.push({ value: r, device: 0, storage: { kind: 'result', index }, first: step, last: step }) - 1;

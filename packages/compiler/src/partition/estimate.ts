@@ -6,6 +6,9 @@ import { Contents } from '../graph.ts';
 /** A dim without a hint counts as this many, within its range. */
 const typicalDim = 64;
 
+/** The key of the measured start of a region. */
+const launchKey = 'launch.region';
+
 export interface Figure {
   readonly seconds: number;
   readonly source: CostSource;
@@ -61,6 +64,11 @@ export class CostModel {
     return { seconds: this.roofline(target.device, bindings), source: 'roofline' };
   }
 
+  /** The key of a measurement of these operators, which run as one unit. */
+  keyOf(bindings: readonly Binding[]): string {
+    return costKey(bindings, this.#session, this.dims);
+  }
+
   flopsOf(binding: Binding): number {
     return this.#workOf(binding).flops;
   }
@@ -88,10 +96,15 @@ export class CostModel {
     return value !== null && Number.isFinite(value) ? value : null;
   }
 
+  /** Seconds to start a region. */
+  launchOf({ name, device }: ResolvedTarget): number {
+    return this.#session.config.partition?.costs?.[name]?.[launchKey] ?? device.launch.region;
+  }
+
   /** What the configuration has of measurements of a target, or of an entry of a library. */
   measured(target: string, bindings: readonly Binding[]): number | null {
     const known = this.#session.config.partition?.costs?.[target];
-    return known === undefined ? null : (known[costKey(bindings, this.#session, this.dims)] ?? null);
+    return known === undefined ? null : (known[this.keyOf(bindings)] ?? null);
   }
 
   /** By the formula of a rule, or of an entry of a library; null where there is none that gives a time. */

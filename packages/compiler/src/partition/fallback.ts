@@ -1,6 +1,6 @@
 import type { Diagnostic, Placement, RejectedAlternative, TargetShare } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
-import type { GeneratedBlob } from '../link/codegen.ts';
+import type { Generation } from '../link/codegen.ts';
 import type { Partitioned } from './partition.ts';
 
 /** What the host would run an operator by, where its region falls back to it. */
@@ -13,14 +13,14 @@ export interface HostPlacement {
  * The partition as it will run: regions without code of their own target are on the host. A code generator that failed has
  * said so; one that left out an entry is reported here.
  */
-export function withFallbacks(partitioned: Partitioned, host: string, blobs: readonly GeneratedBlob[], session: Session): Pick<Partitioned, 'placements' | 'report'> {
+export function withFallbacks(partitioned: Partitioned, host: string, { blobs, failures }: Generation, session: Session): Pick<Partitioned, 'placements' | 'report'> {
   const { placements, report, onHost } = partitioned;
   if (session.config.partition?.fallback === 'none') return { placements, report };
   const present = new Set(blobs.flatMap(({ blob }) => blob.entries.map((e) => e.region)));
   const lost = new Map(placements.filter((p) => p.target !== host && !present.has(p.region)).map((p) => [p.region, p.target]));
   if (lost.size === 0) return { placements, report };
   const reasons = new Map<string, RejectedAlternative>();
-  for (const [region, target] of lost) reasons.set(region, reasonFor(region, target, blobs, session));
+  for (const [region, target] of lost) reasons.set(region, reasonFor(region, target, failures.get(region), session));
   const placed = placements.map((p): Placement => {
     const reason = reasons.get(p.region);
     if (reason === undefined) return p;
@@ -35,9 +35,8 @@ export function withFallbacks(partitioned: Partitioned, host: string, blobs: rea
   return { placements: placed, report: report === null ? null : { ...report, targets: report.targets.map((share) => moved(share, host, placements, placed)) } };
 }
 
-function reasonFor(region: string, target: string, blobs: readonly GeneratedBlob[], session: Session): RejectedAlternative {
-  const failed: Diagnostic | undefined = session.diagnostics.find((d) => d.code === 'codegen/failed' && d.message.startsWith(`${target} `));
-  if (failed !== undefined && !blobs.some((b) => b.target === target)) return { target, rule: null, code: failed.code, message: failed.message, hint: failed.hint };
+function reasonFor(region: string, target: string, failed: Diagnostic | undefined, session: Session): RejectedAlternative {
+  if (failed !== undefined) return { target, rule: null, code: failed.code, message: failed.message, hint: failed.hint };
   const message = `${target} generated no code for ${region}, so it runs on the host`;
   const hint = 'A code generator must return an entry for every region that it is given: report this to the authors of the target.';
   session.report({ code: 'codegen/missing-entry', message, hint });

@@ -52,16 +52,16 @@ export function formulate(fn: GraphFunction, module: IRModule, session: Session,
     if (figure !== null) add(host, [binding], figure, null);
   }
   return {
-    problem: { nodes: bindings.length, targets: targets.map((t, i) => modelOf(t, i === host)), ...dataFlow(fn, nodeOf, costs), candidates },
+    problem: { nodes: bindings.length, targets: targets.map((t, i) => modelOf(t, i === host, costs.launchOf(t))), ...dataFlow(fn, nodeOf, costs), candidates },
     targets, bindings, nodeOf, offers: made, candidateOf, figures, costs,
   };
 }
 
-function modelOf({ device }: ResolvedTarget, isHost: boolean): TargetModel {
+function modelOf({ device }: ResolvedTarget, isHost: boolean, launch: number): TargetModel {
   const sizes = device.memory.map((m) => m.bytes);
   // Arguments live in the largest memory; the others are caches and scratchpads.
   const memory = isHost || device.transfer === null || sizes.length === 0 || sizes.includes(null) ? null : Math.max(...sizes.map((s) => s ?? 0));
-  return { launch: device.launch.region, transfer: device.transfer, memory };
+  return { launch, transfer: device.transfer, memory };
 }
 
 function dataFlow(fn: GraphFunction, nodeOf: ReadonlyMap<Binding, number>, costs: CostModel): { values: ProblemValue[]; constants: ProblemConstant[] } {

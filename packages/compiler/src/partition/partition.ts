@@ -119,7 +119,7 @@ function hostPlacements({ formulation, evaluator, plan }: Decision): Map<string,
   bindings.forEach((binding, i) => {
     const c = single[i * k + host]!;
     if (plan.labels[i] === host || c < 0 || binding.results[0] === undefined) return;
-    found.set(binding.results[0].name, { rule: offers[c]?.rule ?? 'decomposed', estimate: { ...figures[c]!, flops: costs.flopsOf(binding) } });
+    found.set(binding.results[0].name, { rule: offers[c]?.rule ?? 'decomposed', estimate: { ...figures[c]!, flops: costs.flopsOf(binding), key: costs.keyOf([binding]) } });
   });
   return found;
 }
@@ -127,5 +127,6 @@ function hostPlacements({ formulation, evaluator, plan }: Decision): Map<string,
 function estimateOf(binding: Binding, { formulation, plan }: Decision): NonNullable<Placement['estimate']> {
   const unit = plan.units[formulation.nodeOf.get(binding)!]!;
   const { seconds, source } = formulation.figures[unit]!;
-  return { seconds: seconds / formulation.problem.candidates[unit]!.nodes.length, source, flops: formulation.costs.flopsOf(binding) };
+  const { nodes } = formulation.problem.candidates[unit]!;
+  return { seconds: seconds / nodes.length, source, flops: formulation.costs.flopsOf(binding), key: formulation.costs.keyOf(nodes.map((i) => formulation.bindings[i]!)) };
 }

@@ -51,14 +51,24 @@ function comparison({ formulation, evaluator, plan }: Decision): (node: number, 
     nodes.forEach((i) => (labels[i] = plan.labels[i]!));
     return Number.isFinite(seconds) ? seconds - plan.seconds : null;
   };
+  /** What the units take that nodes are in now. */
+  const now = (nodes: readonly number[]): string => {
+    const units = [...new Set(nodes.map((i) => plan.units[i]!))];
+    const on = Map.groupBy(units, (u) => candidates[u]!.target);
+    return [...on].map(([t, mine]) => {
+      const covered = mine.reduce((sum, u) => sum + candidates[u]!.nodes.length, 0);
+      const source = (['roofline', 'rule', 'measured'] as const).find((s) => mine.some((u) => figures[u]!.source === s))!;
+      return describe(null, covered > nodes.length ? covered : 1, mine.reduce((sum, u) => sum + candidates[u]!.seconds, 0), targets[t]!.name, source);
+    }).join(' and ');
+  };
   return (node, target) => {
     const c = cheapest.get(node * k + target);
     if (c === undefined) return null;
     let more = differences.get(c);
     if (more === undefined) differences.set(c, (more = difference(c)));
-    const own = plan.units[node]!;
+    const { nodes } = candidates[c]!;
     const there = describe(bindings[node]!.callee, candidates[c]!.nodes.length, candidates[c]!.seconds, targets[target]!.name, figures[c]!.source);
-    const here = describe(null, candidates[own]!.nodes.length, candidates[own]!.seconds, targets[candidates[own]!.target]!.name, figures[own]!.source);
+    const here = now(nodes.length > 1 ? nodes : [node]);
     const rule = offers[c]?.rule ?? null;
     if (more !== null && more > 1e3) return { target: targets[target]!.name, rule, code: 'partition/memory', message: `${there}, but ${targets[target]!.name} has no memory left for it`, hint: null };
     return { target: targets[target]!.name, rule, code: 'partition/cost', message: `${there}, ${here}${more === null ? '' : `; moved there, the model would take ${inUnits(more)} more`}`, hint: null };
@@ -76,5 +86,5 @@ export function inUnits(seconds: number): string {
   const size = Math.abs(seconds);
   if (size === 0) return '0 s';
   const [scale, unit] = size < 1e-6 ? [1e9, 'ns'] as const : size < 1e-3 ? [1e6, 'µs'] as const : size < 1 ? [1e3, 'ms'] as const : [1, 's'] as const;
-  return `${(seconds * scale).toPrecision(3).replace(/\.?0+$/, '')} ${unit}`;
+  return `${Number((seconds * scale).toPrecision(3))} ${unit}`;
 }

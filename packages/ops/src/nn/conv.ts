@@ -1,4 +1,4 @@
-import type { Attrs, Expr, ExprBuilder, InferCall, Operator, TensorType } from '@tenon/plugin';
+import type { Expr, ExprBuilder, InferCall, Operator, TensorType } from '@tenon/plugin';
 import { optionalTensor, rankBetween, sameDType, tensorOf } from '../common/errors.ts';
 import { allocate, forEachIndex } from '../common/host-tensor.ts';
 import { arg, sample } from '../common/samples.ts';
@@ -12,13 +12,8 @@ interface Weight<Size> {
   readonly inner: Size;
   readonly kernel: readonly Size[];
 }
-const isOI = (attrs: Attrs): boolean => attrs['kernel_layout'] === 'OI';
 
-function weightOf<Size>(attrs: Attrs, shape: readonly Size[]): Weight<Size> {
-  return isOI(attrs)
-    ? { out: shape[0]!, inner: shape[1]!, kernel: shape.slice(2) }
-    : { inner: shape[0]!, kernel: shape.slice(1, -1), out: shape.at(-1)! };
-}
+const weightOf = <Size>(shape: readonly Size[]): Weight<Size> => ({ out: shape[0]!, inner: shape[1]!, kernel: shape.slice(2) });
 
 /** Refuses a number of groups that does not divide the channels. Returns it. */
 export function groupsOf(call: InferCall, channels: readonly Expr[]): number {
@@ -44,13 +39,12 @@ function flops(exprs: ExprBuilder, out: readonly Expr[], weight: Weight<Expr>, b
 }
 
 function resultType(call: InferCall): TensorType {
-  const { exprs, attrs } = call;
+  const { exprs } = call;
   const dtype = sameDType(call, [0, 1, 2]);
   tensorOf(call, 0, 'numeric');
   const x = rankBetween(call, 0, 3, 5);
   const spatial = x.length - 2;
-  if (attrs['kernel_layout'] !== 'OI' && attrs['kernel_layout'] !== 'IO') call.fail('attribute', 'kernel_layout must be OI or IO');
-  const weight = weightOf(attrs, rankBetween(call, 1, x.length));
+  const weight = weightOf(rankBetween(call, 1, x.length));
   checkWindow(call, spatial);
   const groups = groupsOf(call, [x[1]!, weight.out]);
   if (exprs.prove(exprs.eq(x[1]!, exprs.mul(weight.inner, groups))) !== 'yes') {
@@ -66,12 +60,12 @@ export const conv: Operator = {
   doc:
     'Convolution (cross-correlation) over 1 to 3 spatial axes, input [N, C, spatial…]: '
     + '`out[n, o, p…] = bias[o] + Σ_{c, k…} x[n, g·C/groups + c, p·stride − begin + k·dilation …] · weight[o, c, k…]` '
-    + 'with g = ⌊o / (O/groups)⌋ and zeros outside the input. `kernel_layout` says how weights lie: `OI` [O, C/groups, k…], '
-    + '`IO` [C/groups, k…, O]. `pads`: beginnings, then ends, as dims. Strides, dilations and pads of null are 1, 1 and 0. '
+    + 'with g = ⌊o / (O/groups)⌋ and zeros outside the input. Weights lie as [O, C/groups, k…]. '
+    + '`pads`: beginnings, then ends, as dims. Strides, dilations and pads of null are 1, 1 and 0. '
     + 'Output size per axis: ⌊(size + begin + end − (k−1)·dilation − 1) / stride⌋ + 1. Source: ONNX Conv-22.',
   signature: {
     params: ['x', 'weight', 'bias?'],
-    attrs: { strides: null, dilations: null, pads: null, groups: 1, kernel_layout: 'OI' },
+    attrs: { strides: null, dilations: null, pads: null, groups: 1 },
     results: ['out'],
   },
   facets: {
@@ -80,7 +74,7 @@ export const conv: Operator = {
       const [x, w, bias] = [args[0]!, args[1]!, args[2] ?? null];
       const spatial = x.shape.length - 2;
       const window = concreteWindow(attrs, spatial);
-      const weight = weightOf(attrs, w.shape);
+      const weight = weightOf(w.shape);
       const perGroup = weight.out / (attrs['groups'] as number);
       const sizes = x.shape.slice(2);
       const area = sizes.reduce((n, d) => n * d, 1);
@@ -89,13 +83,12 @@ export const conv: Operator = {
       const outArea = out.shape.slice(2).reduce((n, d) => n * d, 1);
       const positions: number[][] = [];
       forEachIndex(out.shape.slice(2), (index) => positions.push([...index]));
-      const [tapStep, innerStep, outStep] = isOI(attrs) ? [1, taps, weight.inner * taps] : [weight.out, taps * weight.out, 1];
       sumOfProducts(out, x, w, (p, add) => {
         const o = Math.floor(p / outArea) % weight.out;
         const n = Math.floor(p / (outArea * weight.out));
         const channel = n * x.shape[1]! + Math.floor(o / perGroup) * weight.inner;
         forEachTap(window, weight.kernel, sizes, positions[p % outArea]!, (tap, position) => {
-          for (let c = 0; c < weight.inner; c++) add((channel + c) * area + position, o * outStep + c * innerStep + tap * tapStep);
+          for (let c = 0; c < weight.inner; c++) add((channel + c) * area + position, (o * weight.inner + c) * taps + tap);
         });
       }, bias && { tensor: bias, index: (p) => Math.floor(p / outArea) % weight.out });
       return [out];
@@ -106,7 +99,7 @@ export const conv: Operator = {
       const out = results[0]!;
       const spatial = x.shape.length - 2;
       const window = windowOf(exprs, attrs, spatial);
-      const weight = weightOf(attrs, w.shape);
+      const weight = weightOf(w.shape);
       const groups = attrs['groups'] as number;
       const zero = exprs.constant(0, out.dtype);
       const source = padded(b, x, window.begin, paddedSizes(exprs, x.shape.slice(2), window), zero);
@@ -119,14 +112,14 @@ export const conv: Operator = {
         const group = exprs.floordiv(o!, exprs.floordiv(weight.out, groups));
         const channel = groups === 1 ? c : exprs.add(exprs.mul(group, weight.inner), c);
         const at = p.map((index, i) => exprs.add(exprs.mul(index, window.strides[i]!), exprs.mul(k[i]!, window.dilations[i]!)));
-        const factor = b.load(w, isOI(attrs) ? [o!, c, ...k] : [c, ...k, o!]);
+        const factor = b.load(w, [o!, c, ...k]);
         return exprs.add(acc, exprs.mul(b.load(source, [n!, channel, ...at]), factor));
       });
       if (bias !== null) b.compute(out, (index) => exprs.add(b.load(sum, index), b.load(bias, [index[1]!])));
     },
     cost(call) {
       const { shape } = resultType(call);
-      return { flops: flops(call.exprs, shape, weightOf(call.attrs, call.tensor(1).shape), call.args[2] != null) };
+      return { flops: flops(call.exprs, shape, weightOf(call.tensor(1).shape), call.args[2] != null) };
     },
     samples: () => [
       sample([arg([2, 3, 7]), arg([4, 3, 3])]),
@@ -135,8 +128,7 @@ export const conv: Operator = {
       sample([arg([1, 5, 9, 8]), arg([5, 1, 3, 3])], { groups: 5, dilations: [2, 1], pads: [2, 1, 2, 1] }),
       sample([arg([1, 4, 5, 5]), arg([8, 1, 1, 1]), arg([8])], { groups: 4 }),
       sample([arg([1, 2, 5, 4, 6]), arg([3, 2, 2, 3, 2])], { strides: [2, 1, 2], pads: [0, 1, 1, 0, 1, 1] }),
-      sample([arg([1, 3, 7, 6]), arg([3, 3, 2, 4]), arg([4])], { kernel_layout: 'IO', pads: [1, 1, 1, 1] }),
-      sample([arg([2, 4, 6]), arg([1, 3, 4])], { kernel_layout: 'IO', groups: 4, strides: [2] }),
+      sample([arg([2, 4, 6]), arg([4, 1, 3])], { groups: 4, strides: [2] }),
       sample([arg([0, 3, 5, 5]), arg([2, 3, 3, 3])]),
       sample([arg([1, 3, 4, 4]), arg([0, 3, 1, 1])]),
       sample([arg([1, 2, 6], 'i32'), arg([3, 2, 3], 'i32')], { pads: [1, 1] }),

@@ -231,13 +231,20 @@ export function viewer(data: PageData): void {
   };
 
   // Moving about.
+  let fitted: { readonly x: number; readonly y: number; readonly zoom: number } | null = null;
   const fit = (): void => {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     const pad = 28;
     state.zoom = Math.min(1.2, Math.max(0.01, Math.min((width - 2 * pad) / Math.max(1, data.width), (height - 2 * pad - 26) / Math.max(1, data.height))));
     state.x = (width - data.width * state.zoom) / 2;
     state.y = Math.max(pad, (height - 26 - data.height * state.zoom) / 2);
+    fitted = { x: state.x, y: state.y, zoom: state.zoom };
     redraw();
+  };
+  /** The whole graph stays in view until somebody looks closer. */
+  const resized = (): void => {
+    if (fitted !== null && fitted.x === state.x && fitted.y === state.y && fitted.zoom === state.zoom) fit();
+    else redraw();
   };
   const zoomAt = (x: number, y: number, factor: number): void => {
     const next = Math.min(3, Math.max(0.01, state.zoom * factor));
@@ -503,7 +510,7 @@ export function viewer(data: PageData): void {
     redraw();
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => setTheme(document.documentElement.dataset['theme'] ?? null));
-  new ResizeObserver(redraw).observe(canvas);
+  new ResizeObserver(resized).observe(canvas);
 
   let ready = false;
   const start = new URLSearchParams(location.hash.slice(1));
