@@ -133,6 +133,9 @@ async function open(job: Job, json: ReturnType<typeof readPackage>, settings: Se
 }
 
 function reasonToSkip(bench: Workbench, tier: Tier): string | null {
+  const plugin = bench.makePlugin();
+  if (tier === 'rules' && bench.target === null && (plugin.rules ?? []).length === 0) return 'the plugin has no target and no rules';
+  if (tier === 'numerics' && bench.target === null && (plugin.ops ?? []).length === 0) return 'the plugin has no target and no operators';
   if (bench.target === null && ['partition', 'artifact', 'runtime', 'cost'].includes(tier)) return 'the plugin has no target';
   if (['partition', 'artifact', 'runtime', 'cost'].includes(tier) && bench.explorations.every((e) => e.bases.length === 0)) return 'no rule takes anything';
   return null;
