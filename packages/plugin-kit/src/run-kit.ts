@@ -90,7 +90,7 @@ function packageOf(folder: string): PackageJson {
 /** Resolves to null when the engine came to its end, else to how it ended. */
 function engine(job: Job, seconds: number, bail: boolean, on: (message: Message) => void): Promise<{ code: string; message: string } | null> {
   const own = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './engine.ts' : './engine.js', import.meta.url));
-  const flags = [...process.execArgv.filter((arg) => /^(--conditions|-C)/.test(arg)), ...conditions(), '--disallow-code-generation-from-strings', '--disable-warning=ExperimentalWarning'];
+  const flags = [...conditions(), '--disallow-code-generation-from-strings', '--disable-warning=ExperimentalWarning'];
   return new Promise((done) => {
     const child = spawn(process.execPath, [...new Set(flags), own, JSON.stringify(job)], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     let finished = false;
@@ -127,4 +127,8 @@ function engine(job: Job, seconds: number, bail: boolean, on: (message: Message)
 }
 
 /** Where this process reads sources, whoever started it, its children do so as well. */
-const conditions = (): readonly string[] => (import.meta.url.endsWith('.ts') ? ['--conditions=tenon-source'] : []);
+function conditions(): readonly string[] {
+  // Those of vitest's workers are vitest's own.
+  const given = process.env['VITEST'] === undefined ? process.execArgv.join(' ').matchAll(/(?:--conditions|-C)[= ](\S+)/g) : [];
+  return [...given].map(([, name]) => `--conditions=${name!}`).concat(import.meta.url.endsWith('.ts') ? ['--conditions=tenon-source'] : []);
+}

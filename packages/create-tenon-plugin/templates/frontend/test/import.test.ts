@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { importText } from '@tenon/plugin-kit';
-import acme from '../src/index.ts';
+import frontend from '../src/index.ts';
 
 const model = (...lines: readonly string[]): Uint8Array => new TextEncoder().encode(['acme-model 1', ...lines].join('\n'));
 
 describe('what is imported', () => {
   it('is one operator per line', async () => {
-    expect(await importText(acme(), model('input x f32 [n, 2]', 'constant w f32 [2, 2] 1 2 3 4', 'h = matmul x w', 'y = relu h', 'output y'))).toBe([
+    expect(await importText(frontend(), model('input x f32 [n, 2]', 'constant w f32 [2, 2] 1 2 3 4', 'h = matmul x w', 'y = relu h', 'output y'))).toBe([
       'dims n in 1..', '',
       'const @w: f32[2, 2] = [1, 2, 3, 4]', '',
       'graph @main(%x: f32[n, 2]) -> (y: f32[n, 2]) {',
@@ -17,7 +17,7 @@ describe('what is imported', () => {
     ].join('\n'));
   });
   it('has the sizes that the user gives', async () => {
-    const text = await importText(acme(), model('input x f32 [n, 2]', 'y = relu x', 'output y'), { dims: { n: 5 } });
+    const text = await importText(frontend(), model('input x f32 [n, 2]', 'y = relu x', 'output y'), { dims: { n: 5 } });
     expect(text).toContain('%x: f32[5, 2]');
   });
 });
@@ -33,6 +33,6 @@ describe('what is refused', () => {
     ['acme/no-output', ['input x f32 [2]']],
     ['op/inner-size', ['input x f32 [2, 3]', 'y = matmul x x']],
   ])('%s', async (code, lines) => {
-    await expect(importText(acme(), model(...lines))).rejects.toMatchObject({ diagnostic: { code } });
+    await expect(importText(frontend(), model(...lines))).rejects.toMatchObject({ diagnostic: { code } });
   });
 });
