@@ -1,20 +1,31 @@
 /** The machine, simulated: replace it by calls of your driver. */
-import { bandwidth, launch, peak } from './device.ts';
+import { bandwidth, launch, peak, side } from './device.ts';
 import type { Instruction } from './program.ts';
 
 /** Runs one instruction on the memory of its operands; gives the nanoseconds that the machine takes for it. */
 export function execute({ opcode, k, n }: Instruction, a: Float32Array, b: Float32Array, out: Float32Array): number {
+  const bytes = a.byteLength + out.byteLength + (opcode === 'relu' ? 0 : b.byteLength);
+  let flops = out.length;
   if (opcode === 'relu') {
-    out.forEach((_, i) => void (out[i] = Math.max(a[i]!, 0)));
-    return ((a.byteLength + out.byteLength) / bandwidth + launch.kernel) * 1e9;
+    out.set(a);
+  } else {
+    out.fill(0);
+    for (let row = 0; row + side <= k; row += side) {
+      for (let column = 0; column + side <= n; column += side) multiplyBlock(a, b, out, k, n, row, column);
+    }
+    flops = 2 * out.length * k;
   }
-  const rows = out.length / n;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < n; column++) {
-      let sum = 0;
-      for (let i = 0; i < k; i++) sum += a[row * k + i]! * b[i * n + column]!;
-      out[row * n + column] = opcode === 'matmul-relu' ? Math.max(sum, 0) : sum;
+  if (opcode !== 'matmul') out.forEach((value, i) => void (out[i] = Math.max(value, 0)));
+  return (Math.max(flops / peak.f32, bytes / bandwidth) + launch.kernel) * 1e9;
+}
+
+/** All rows of `a` stream past one block of weights. */
+function multiplyBlock(a: Float32Array, b: Float32Array, out: Float32Array, k: number, n: number, row: number, column: number): void {
+  for (let at = 0; at < out.length / n; at++) {
+    for (let j = column; j < column + side; j++) {
+      let sum = out[at * n + j]!;
+      for (let i = row; i < row + side; i++) sum += a[at * k + i]! * b[i * n + j]!;
+      out[at * n + j] = sum;
     }
   }
-  return (Math.max((2 * rows * k * n) / peak.f32, (a.byteLength + b.byteLength + out.byteLength) / bandwidth) + launch.kernel) * 1e9;
 }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import loader from '../src/loader.ts';
 import { encode, format, formatVersion, type Program } from '../src/program.ts';
 
-const product: Program = { symbol: 'f', views: 3, instructions: [{ opcode: 'matmul-relu', a: 0, b: 1, out: 2, k: 2, n: 2 }] };
+const product: Program = { symbol: 'f', views: 3, instructions: [{ opcode: 'matmul-relu', a: 0, b: 1, out: 2, k: 8, n: 8 }] };
 const blob = { format, formatVersion, requires: { side: 8 }, entries: [{ symbol: 'f', kernels: ['matmul-relu'] }] };
 
 it('runs a program', async () => {
@@ -14,13 +14,15 @@ it('runs a program', async () => {
     queue.write(bytes, placed);
     return placed;
   };
-  const result = view([0, 0]);
+  const row = [1, -2, 3, -4, 5, -6, 7, -8];
+  const twice = Array.from({ length: 64 }, (_, i) => (i % 9 === 0 ? 2 : 0));
+  const result = view(row);
   const loaded = await load(blob, encode([product]), { threads: 1 });
-  const call = loaded.bind('f', [view([1, 2]), view([1, -3, 4, 1]), result], []);
+  const call = loaded.bind('f', [view(row), view(twice), result], []);
   call.enqueue(queue);
-  const bytes = new Uint8Array(8);
+  const bytes = new Uint8Array(result.bytes);
   await queue.read(result, bytes).wait();
-  expect([...new Float32Array(bytes.buffer)]).toEqual([9, 0]);
+  expect([...new Float32Array(bytes.buffer)]).toEqual([2, 0, 6, 0, 10, 0, 14, 0]);
   expect(call.kernelTimes?.map((t) => t.kernel)).toEqual(['matmul-relu']);
 });
 
