@@ -1,6 +1,6 @@
 /** Makes the repository of a plugin: a template, with the plugin's own name in it. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '@tenon/plugin';
@@ -34,8 +34,8 @@ export async function scaffold({ name, kind, license, folder, into }: ScaffoldOp
   checkName(name);
   const id = idOf(name);
   const home = resolve(folder, into ?? basename(name));
-  if (existsSync(home) && (await filesIn(home)).some((file) => file !== '.git')) {
-    throw new TenonError({ code: 'create/folder-not-empty', message: `${home} exists and is not empty`, hint: 'Choose another name, or another folder with --folder.' });
+  if (existsSync(home) && (!(await stat(home)).isDirectory() || (await readdir(home)).some((file) => file !== '.git'))) {
+    throw new TenonError({ code: 'create/folder-not-empty', message: `${home} exists and is no empty folder`, hint: 'Choose another name, or another folder with --folder.' });
   }
   const files = new Map([...(await readTemplate('common')), ...(await readTemplate(kind))]);
   files.set('package.json', await packageJson(files.get('package.json')!, license));
@@ -43,7 +43,7 @@ export async function scaffold({ name, kind, license, folder, into }: ScaffoldOp
   for (const [path, text] of files) {
     const file = join(home, path.replaceAll(placeholder, id));
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, path === 'LICENSE' ? text : named(text, name, kind, id, license));
+    await writeFile(file, path === 'LICENSE' ? text : named(text, name, kind, id));
   }
   return home;
 }
@@ -69,13 +69,8 @@ const templates = fileURLToPath(new URL('../templates', import.meta.url));
 /** What a template calls the plugin. */
 const placeholder = 'acme';
 
-const named = (text: string, name: string, kind: Kind, id: string, license: License): string =>
-  text.replaceAll(`${kinds[kind].prefix}${placeholder}`, name).replaceAll(placeholder, id).replaceAll('{license}', license);
-
-async function filesIn(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.map((entry) => entry.name);
-}
+const named = (text: string, name: string, kind: Kind, id: string): string =>
+  text.replaceAll(`${kinds[kind].prefix}${placeholder}`, name).replaceAll(placeholder, id);
 
 /** The files of a template, by their paths in the repository. npm leaves some names out of packages: here they begin with _. */
 async function readTemplate(template: string): Promise<Map<string, string>> {

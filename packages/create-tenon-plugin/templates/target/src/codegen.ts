@@ -66,8 +66,8 @@ function write(region: CodegenRegion, ctx: TargetContext): { readonly program: P
 
 const tensor = (value: Value): TensorType => value.type as TensorType;
 
-const columns = (value: Value, { exprs, fail }: TargetContext): number =>
-  exprs.valueOf(tensor(value).shape.at(-1)!) ?? fail({ code: 'acme/open-columns', message: `%${value.name} must have a known number of columns` });
+const columns = (value: Value, ctx: TargetContext): number =>
+  ctx.exprs.valueOf(tensor(value).shape.at(-1)!) ?? ctx.fail({ code: 'acme/open-columns', message: `%${value.name} must have a known number of columns` });
 
 /** The only binding that uses a value which does not leave the region. */
 function onlyUser(value: Value, { graph }: CodegenRegion): Binding | null {
