@@ -75,16 +75,15 @@ class Explorer {
   }
 
   explore(): Exploration {
-    const bases: Base[] = [];
-    const shapesSeen = new Map<string, number>();
+    const found = new Map<string, Base>();
     for (const seed of seedsOf(this.#rule.pattern, this.#session)) {
       const base = this.#accepted(seed);
-      if (base === null) continue;
-      const kind = base.instance.calls.map((c) => c.op).join();
-      const count = shapesSeen.get(kind) ?? 0;
-      shapesSeen.set(kind, count + 1);
-      bases.push(base);
+      if (base !== null) found.set(keyOf(base.instance), base);
     }
+    const bases = [...found.values()];
+    // Samples are of low rank mostly; what is right for matrices may not be for what holds several of them.
+    const higher = bases[0] === undefined ? null : this.#raised(bases[0].instance);
+    if (higher !== null && !found.has(keyOf(higher.instance))) bases.splice(1, 0, higher);
     bases.forEach((base, i) => this.#around(base, i));
     return {
       rule: this.#rule, bases, cases: [...this.#cases.values()].sort((a, b) => a.priority - b.priority), codes: this.#codes, broken: [...this.#broken.values()],
@@ -127,9 +126,21 @@ class Explorer {
       if (typesOf(typed, this.#session) === null) continue;
       const classes = axisClasses(typed, this.#session);
       const found = this.#sized(typed, classes);
-      if (found !== null) return { instance: found, classes: classes.map((c) => ({ ...c, size: found.leaves[c.axes[0]![0]]!.shape[c.axes[0]![1]]! })) };
+      if (found !== null) return { instance: found, classes: sized(classes, found) };
     }
     return null;
+  }
+
+  /** The leaves of highest rank with an axis more in front, in sizes that the rule takes; null where it takes none. */
+  #raised(instance: Instance): Base | null {
+    const rank = Math.max(...instance.leaves.map((l) => l.shape.length));
+    const lead = [2, 3, 5, 7].find((size) => !instance.leaves.some((l) => l.shape.includes(size)))!;
+    if (rank > 3 || instance.leaves.some((l) => l.values !== null)) return null;
+    const raised = { ...instance, leaves: instance.leaves.map((l) => (l.shape.length === rank ? { ...l, shape: [lead, ...l.shape] } : l)) };
+    if (typesOf(raised, this.#session) === null) return null;
+    const classes = axisClasses(raised, this.#session);
+    const found = this.#sized(raised, classes);
+    return found === null ? null : { instance: found, classes: sized(classes, found) };
   }
 
   /** Dtypes and attributes that the constraints ask for. */
@@ -225,6 +236,7 @@ class Explorer {
     this.#attributes(instance, rank);
     this.#constants(instance, rank);
     this.#otherShapes(instance, rank);
+    if (first) this.#higherRanks(instance, rank);
     this.#shared(instance, rank);
     if (instance.calls.length > 1) this.#leaks(instance, rank);
     if (rank < 6) this.#symbolic(instance, classes, rank);
@@ -331,12 +343,28 @@ class Explorer {
       if (leaf.values !== null) return;
       const shapes = whole.flatMap((shape) => {
         const last = shape.at(-1);
-        return last === undefined ? [[]] : [shape, [last], [...shape.slice(0, -1), 1], [...shape.slice(0, -1).map(() => 1), last], [1, ...shape], shape.slice(1), [1], []];
+        const ones = shape.map((_, axis) => shape.map((d, a) => (a === axis ? 1 : d)));
+        return last === undefined ? [[]] : [shape, [last], ...ones, [...shape.slice(0, -1).map(() => 1), last], [1, ...shape], shape.slice(1), [1], []];
       });
       for (const shape of new Map(shapes.map((x) => [x.join(), x])).values()) {
         if (shape.join() === leaf.shape.join()) continue;
         const next = { ...instance, leaves: instance.leaves.map((l, j) => (i === j ? { ...l, shape } : l)) };
         if (typesOf(next, this.#session) !== null && this.#claimed(next)) this.#add(next, `argument ${i} of another shape`, 1 + rank);
+      }
+    });
+  }
+
+  /** One argument with an axis more in front, in sizes that the rule takes. */
+  #higherRanks(instance: Instance, rank: number): void {
+    instance.leaves.forEach((leaf, i) => {
+      if (leaf.values !== null || leaf.shape.length > 4) return;
+      for (const lead of [2, 3]) {
+        const next = { ...instance, leaves: instance.leaves.map((l, j) => (i === j ? { ...l, shape: [lead, ...l.shape] } : l)) };
+        if (typesOf(next, this.#session) === null) continue;
+        const found = this.#sized(next, axisClasses(next, this.#session));
+        if (found === null) continue;
+        this.#add(found, `argument ${i} with an axis more`, 1 + rank);
+        break;
       }
     });
   }
@@ -396,6 +424,9 @@ class Explorer {
     }
   }
 }
+
+/** Classes with the sizes that they have in an instance. */
+const sized = (classes: readonly AxisClass[], { leaves }: Instance): readonly AxisClass[] => classes.map((c) => ({ ...c, size: leaves[c.axes[0]![0]]!.shape[c.axes[0]![1]]! }));
 
 /** How many results the root has. */
 function resultsOfRoot(instance: Instance, session: Session): number {

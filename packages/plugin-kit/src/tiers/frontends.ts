@@ -97,6 +97,7 @@ async function checkDamage(bench: Workbench, frontend: Frontend, { file, dims }:
 
 /** `harmless`: it may be a model after all. */
 async function checkRefusal(bench: Workbench, frontend: Frontend, bytes: Uint8Array, dims: ModelSample['dims'], what: string, harmless: boolean): Promise<void> {
+  bench.step(`${frontend.name} imports ${what}`);
   try {
     await frontend.import(memorySource(bytes, 'model'), bench.newSession(), { dims });
     bench.check('contract/frontend', harmless ? null : `${frontend.name} imports ${what}`);

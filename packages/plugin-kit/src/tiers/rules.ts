@@ -17,6 +17,7 @@ export function checkRules(bench: Workbench, files: ReadonlyMap<string, ScannedF
   const explorations: Exploration[] = [];
   rules.forEach((rule, i) => {
     try {
+      bench.step(`cases of the rule ${rule.id}`);
       explorations.push(explore(rule, target, bench.session, i + 1));
     } catch (error) {
       bench.fail('rules/not-explored', `no case can be made of its pattern: ${describeError(error)}`, rule.id);
