@@ -11,7 +11,7 @@ const execute = promisify(execFile);
 export interface Explained {
   readonly targets: readonly { readonly target: string; readonly operators: number; readonly regions: number; readonly flopsShare: number | null; readonly seconds: number | null }[];
   readonly operators: readonly {
-    readonly op: string; readonly loc: string | null; readonly target: string; readonly rule: string; readonly region: string; readonly kernels: readonly string[];
+    readonly op: string; readonly loc: string | null; readonly target: string; readonly rule: string; readonly region: string; readonly library?: string; readonly kernels: readonly string[];
     readonly rejected: readonly { readonly target: string; readonly code: string; readonly message: string }[];
   }[];
   readonly eliminated: readonly { readonly op: string; readonly loc: string }[];

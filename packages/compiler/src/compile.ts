@@ -3,6 +3,9 @@ import {
   type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan,
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
+import { dispatchPass } from './dispatch/dispatch.ts';
+import { entriesFor } from './dispatch/entries.ts';
+import { withLibraries, type DispatchRecord } from './dispatch/report.ts';
 import { fusePass } from './fuse/fuse.ts';
 import { generate, planRegions, type GeneratedBlob } from './link/codegen.ts';
 import { link, type Linked } from './link/link.ts';
@@ -39,6 +42,8 @@ export interface Compilation extends Linked {
   readonly report: PartitionReport | null;
   readonly plans: ReadonlyMap<string, RegionPlan>;
   readonly schedules: readonly ScheduleRecord[];
+  /** What computes each operator of kernels for which there are libraries. */
+  readonly dispatches: readonly DispatchRecord[];
   readonly passes: readonly PassRecord[];
   readonly phases: readonly { readonly phase: Phase; readonly target: string | null; readonly milliseconds: number }[];
   readonly diagnostics: readonly Diagnostic[];
@@ -69,7 +74,7 @@ export async function importModel(source: ByteSource, options: CompileOptions): 
   return withSession(options, async (session) => {
     const frontend = await chooseFrontend(source, session);
     const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
-    const manager = createManager(session, options, []);
+    const manager = createManager(session, options, [], []);
     return { module: await canonicalize(session.hooks.moduleImported.call(imported), manager), session };
   });
 }
@@ -88,7 +93,7 @@ async function withSession<T>(options: CompileOptions, body: (session: Session) 
   }
 }
 
-function createManager(session: Session, options: CompileOptions, schedules: ScheduleRecord[]): PassManager {
+function createManager(session: Session, options: CompileOptions, schedules: ScheduleRecord[], dispatches: DispatchRecord[]): PassManager {
   const builtin: readonly Pass[] = [
     foldConstants('fold-constants', 'canonicalize'),
     commonSubexpressions('common-subexpressions', 'canonicalize', { after: ['fold-constants'] }),
@@ -97,7 +102,8 @@ function createManager(session: Session, options: CompileOptions, schedules: Sch
     foldConstants('fold-legalized', 'legalize', { after: ['legalize-operators'] }),
     commonSubexpressions('common-legalized', 'legalize', { after: ['fold-legalized'] }),
     deadCode('dead-legalized', 'legalize', { after: ['common-legalized'] }),
-    fusePass,
+    fusePass((target) => entriesFor(session, target).length > 0),
+    dispatchPass(session, dispatches),
     schedulePass(session, schedules),
   ];
   return new PassManager(session, builtin, options.onPrint === undefined ? {} : { onPrint: options.onPrint });
@@ -118,8 +124,9 @@ async function run(
   imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string } | null, importMilliseconds: number,
 ): Promise<Compilation> {
   const schedules: ScheduleRecord[] = [];
+  const dispatches: DispatchRecord[] = [];
   const phases: { phase: Phase; target: string | null; milliseconds: number }[] = [{ phase: 'import', target: null, milliseconds: importMilliseconds }];
-  const manager = createManager(session, options, schedules);
+  const manager = createManager(session, options, schedules, dispatches);
   const targets = await resolveTargets(session);
   const timed = async (phase: Phase, target: string | null, step: () => IRModule | Promise<IRModule>): Promise<IRModule> => {
     session.progress(phase);
@@ -162,8 +169,9 @@ async function run(
       return manager.run('codegen', module, target);
     });
   }
-  const { placements, report } = withFallbacks(partitioned, targets.at(-1)!.name, blobs, session);
-  if (placements !== partitioned.placements) checkRequired(session.config, placements, report);
+  const { placements: placed, report } = withFallbacks(partitioned, targets.at(-1)!.name, blobs, session);
+  const placements = withLibraries(placed, dispatches);
+  if (placed !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));
   const linked = link({ module, session, targets, blobs, placements, report, model, version });
   return {
@@ -173,7 +181,7 @@ async function run(
       session.hooks.emit.call(bytes);
       return bytes;
     },
-    module, placements, report, plans, schedules, targets, phases,
+    module, placements, report, plans, schedules, dispatches, targets, phases,
     passes: manager.records,
     diagnostics: session.diagnostics,
     listings: blobs.map(({ target, blob }) => ({ target, text: blob.listing })),

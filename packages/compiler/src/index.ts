@@ -3,4 +3,5 @@ export { planArena, type Arena, type Request } from './memory/arena.ts';
 export { planRegion } from './memory/plan-region.ts';
 export { costKey, typicalDims } from './partition/estimate.ts';
 export { cutRegions } from './partition/regions.ts';
+export type { DispatchRecord } from './dispatch/report.ts';
 export type { ScheduleRecord } from './schedule.ts';

@@ -4,8 +4,8 @@ import { fromBytes } from './host-tensor.ts';
 import { evaluateTensorFunction } from './tensor-function.ts';
 
 /**
- * Evaluates a graph function: operators by their reference evaluation, kernels by interpretation, regions and branches
- * by recursion. `dims` gives values to dims that do not follow from the arguments.
+ * Evaluates a graph function: operators by their reference evaluation, kernels by interpretation, regions, and externs
+ * that name their operators as `source`, by recursion. `dims` gives values to dims that do not follow from the arguments.
  */
 export async function evaluateGraph(
   module: IRModule, fn: GraphFunction, inputs: readonly HostTensor[], ctx: Context, dims: ReadonlyMap<string, number> = new Map(),
@@ -50,6 +50,13 @@ export async function evaluateGraph(
         const callee = module.functions.get(binding.callee);
         if (callee?.kind !== 'graph') throw new TenonError({ code: 'interp/callee', message: `@${binding.callee} is not a graph function` });
         results = await evaluateGraph(module, callee, present, ctx, known);
+        break;
+      }
+      case 'extern': {
+        // What a library computes is what the operators mean that it replaced.
+        const source = module.functions.get(String(binding.attrs['source']));
+        if (source?.kind !== 'graph') throw new TenonError({ code: 'interp/binding', message: `the extern ${binding.callee} does not say what it computes`, loc: binding.loc });
+        results = await evaluateGraph(module, source, args.filter((a, i) => a !== null && !binding.args[i]!.constant) as HostTensor[], ctx, known);
         break;
       }
       default:

@@ -78,6 +78,20 @@ graph @main(%s: i64[1; contents = [(k)]]) -> (a: f32[k], b: f32[2 * m]) {
     expect(results.map(elements)).toEqual([[3, 3], [3, 3]]);
   });
 
+  it('with calls of libraries, as the operators that they stand for', async () => {
+    const results = await run(`
+const @c: f32[1] = [3]
+graph @ops(%x: f32[n], %again: f32[n]) -> f32[n] {
+  %0: f32[n] = t.double(%x)
+  return %0
+}
+graph @main(%x: f32[n]) -> f32[n] {
+  %0: f32[n] = extern "f"(%x, @c, %x; n) {source = "ops"}
+  return %0
+}`, [floats(1, 2)]);
+    expect(results.map(elements)).toEqual([[2, 4]]);
+  });
+
   it('or refused with a code', async () => {
     await expect(run('graph @main(%x: f32[2]) -> f32[2] {\n return %x }', [])).rejects.toSatisfy((e) => code(e) === 'interp/arguments');
     await expect(run('graph @main(%x: f32[2]) -> f32[2] {\n %0: f32[2] = t.unknown(%x)\n return %0 }', [floats(1, 2)])).rejects.toSatisfy((e) => code(e) === 'interp/no-reference');

@@ -75,7 +75,7 @@ async function main(job: Job): Promise<void> {
   for (const tier of order) {
     const explores = tier === 'rules' && !wanted('rules');
     if (!wanted(tier) && !explores) continue;
-    const skipped = reasonToSkip(bench, tier);
+    const skipped = hasLibraries(bench, tier) ? null : reasonToSkip(bench, tier);
     began = performance.now();
     if (!explores) send({ kind: 'begin', tier });
     bench.tier = tier;
@@ -96,6 +96,9 @@ async function main(job: Job): Promise<void> {
     if (result !== undefined && wanted(tier)) send({ kind: 'end', result });
   }
 }
+
+/** Libraries have no target of their own, and are asked and run all the same. */
+const hasLibraries = (bench: Workbench, tier: Tier): boolean => (tier === 'rules' || tier === 'numerics') && (bench.makePlugin().libraries?.length ?? 0) > 0;
 
 /** Imports both halves and looks whether they are what they should be. */
 async function open(job: Job, json: ReturnType<typeof readPackage>, settings: Settings, entries: ReturnType<typeof findEntries>, found: PackageFindings): Promise<{ bench: Workbench | null; checks: number }> {

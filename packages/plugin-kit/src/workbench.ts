@@ -54,6 +54,8 @@ export class Workbench {
   readonly session: Session;
   /** By rule, once the tier `rules` has run. */
   explorations: readonly Exploration[] = [];
+  /** Of entries of libraries, each with the workbench that compiles with it. */
+  entries: readonly { readonly exploration: Exploration; readonly bench: Workbench }[] = [];
   /** Milliseconds for the generated cases of `numerics`; half as much for those of `partition`. */
   readonly budget: number;
   readonly #listener: Listener;

@@ -1,6 +1,7 @@
 import type { Context } from './context.ts';
 import type { DType } from './dtype.ts';
 import type { Hooks } from './hooks.ts';
+import type { Library } from './library.ts';
 import type { FacetExtension, Operator } from './operator.ts';
 import type { Frontend, Pass } from './pass.ts';
 import type { PartitionStrategy } from './placement.ts';
@@ -11,7 +12,7 @@ import type { Attrs } from './types.ts';
 /** The level of this contract. Stamped into every plugin by the copy of this package that the plugin depends on. */
 export const contractLevel = 1;
 
-/** What a plugin adds to a session. All optional; rules and schedules name their target, which may be somebody else's. */
+/** What a plugin adds to a session. All optional; rules, schedules and libraries name their target, which may be somebody else's. */
 export interface Contributions {
   readonly ops?: readonly Operator[];
   readonly facets?: readonly FacetExtension[];
@@ -20,6 +21,7 @@ export interface Contributions {
   readonly targets?: readonly Target[];
   readonly rules?: readonly Rule[];
   readonly schedules?: readonly ScheduleRule[];
+  readonly libraries?: readonly Library[];
   readonly intrinsics?: readonly TensorIntrinsic[];
   readonly passes?: readonly Pass[];
   /** Lifecycle only: everything else is declared. */
@@ -88,9 +90,11 @@ export interface Config {
     readonly fallback?: 'host' | 'none';
     /** What a target must take on; otherwise the compilation fails. `minCoverage`: a share of the operators, 0 to 1. */
     readonly require?: { readonly [target: string]: { readonly minCoverage?: number; readonly maxRegions?: number } };
-    /** Measured seconds by target and key, see `costKey` of the compiler. They go before every estimate. */
+    /** Measured seconds by target, or `LIBRARY/ENTRY`, and key, see `costKey` of the compiler. They go before every estimate. */
     readonly costs?: { readonly [target: string]: { readonly [key: string]: number } };
   };
+  /** Libraries and entries (`LIBRARY/ENTRY`) that replace no kernels. The others do where they are at least as cheap. */
+  readonly dispatch?: { readonly disable?: readonly string[] };
   /** Dims to fix or bound by name. */
   readonly dims?: { readonly [name: string]: number | { readonly min?: number; readonly max?: number; readonly multipleOf?: number } };
   /** `phase`: verify modules at phase boundaries (default); `pass`: after every pass; `off`. */

@@ -16,7 +16,7 @@ export interface Value {
 export type BindingKind =
   | 'op' // callee: an operator; semantics by its facets
   | 'kernel' // callee: a tensor function of the module, called destination-passing: inputs, then results
-  | 'extern' // callee: a symbol that a runtime library or precompiled kernel resolves
+  | 'extern' // callee: a symbol that a library resolves; attrs: source (the graph function that it computes)
   | 'region' // callee: a graph function with `attrs.target`, compiled as a unit for that target
   | 'if' // args: condition, captures; attrs: then, else (graph function names)
   | 'loop'; // args: trip count, condition, carried, captures; attrs: body (graph function name)

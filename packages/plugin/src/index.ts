@@ -12,6 +12,7 @@ export * from './diagnostic.ts';
 export * from './host.ts';
 export * from './region.ts';
 export * from './target.ts';
+export * from './library.ts';
 export * from './context.ts';
 export * from './pass.ts';
 export * from './placement.ts';

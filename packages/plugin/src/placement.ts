@@ -16,6 +16,8 @@ export interface Placement {
   /** `decomposed` where a code generator failed, and the host runs what the operator decomposes to. */
   readonly rule: string;
   readonly region: string;
+  /** `LIBRARY/ENTRY` where a library computes it; absent: generated code does. */
+  readonly library?: string;
   /** Absent where nothing is estimated: there is only the host. */
   readonly estimate?: OperatorEstimate;
   readonly rejected: readonly RejectedAlternative[];
@@ -32,7 +34,7 @@ export interface OperatorEstimate {
 /** Why another target does not run an operator. */
 export interface RejectedAlternative {
   readonly target: string;
-  /** null: the target has no rule for the operator. */
+  /** A rule, or an entry of a library as `LIBRARY/ENTRY`. null: the target has no rule for the operator. */
   readonly rule: string | null;
   readonly code: string;
   readonly message: string;

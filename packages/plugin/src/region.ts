@@ -1,5 +1,6 @@
 import type { Expr, Scope } from './expr.ts';
 import type { GraphFunction } from './graph.ts';
+import type { Library } from './library.ts';
 import type { ConstantDecl } from './module.ts';
 import type { TensorFunction } from './tensor.ts';
 import type { Attrs, Location } from './types.ts';
@@ -19,10 +20,12 @@ export interface PlannedBuffer {
   readonly storage: Storage;
 }
 
-/** One call of a tensor function: a kernel, its argument views, its scalars. */
+/** One call of a tensor function or of a library's routine: a kernel, its argument views, its scalars. */
 export interface Launch {
-  /** The tensor function's name in the module. */
+  /** The tensor function's name in the module; the symbol of a routine. */
   readonly kernel: string;
+  /** Set where it is a library's routine. Its scalars are in the order in which it takes them. */
+  readonly extern?: ExternLaunch;
   /** Indices into RegionPlan.buffers: inputs, then outputs. */
   readonly args: readonly number[];
   /** Values of the function's free dims and scalars, by name. */
@@ -34,6 +37,15 @@ export interface Launch {
   /** Floating-point operations and bytes of arguments, as formulas in dims. */
   readonly flops: Expr;
   readonly bytes: Expr;
+}
+
+export interface ExternLaunch {
+  readonly library: string;
+  readonly entry: string;
+  /** As the entry's call gave them. */
+  readonly attrs: Attrs;
+  /** Index into RegionPlan.buffers of the routine's own memory; null for none. */
+  readonly workspace: number | null;
 }
 
 /**
@@ -69,6 +81,8 @@ export interface CodegenRegion {
   readonly functions: ReadonlyMap<string, TensorFunction>;
   /** null for the region form `graph`. */
   readonly plan: RegionPlan | null;
+  /** The libraries whose routines it calls. */
+  readonly libraries: readonly Library[];
   readonly constants: ReadonlyMap<string, ConstantDecl>;
   /** Bytes of a constant, dense and row-major. */
   constantBytes(name: string): Promise<Uint8Array>;

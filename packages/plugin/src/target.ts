@@ -1,6 +1,7 @@
 import type { Context } from './context.ts';
 import type { Expr } from './expr.ts';
 import type { Constraint, Match, Pattern, Verdict } from './pattern.ts';
+import type { LibrarySupport } from './library.ts';
 import type { CodegenBlob, CodegenRegion } from './region.ts';
 import type { TensorFunction } from './tensor.ts';
 import type { Attrs } from './types.ts';
@@ -31,6 +32,8 @@ export interface Target {
   readonly form: 'graph' | 'kernels';
   /** Layouts that the target prefers, by operator. */
   readonly layouts?: Attrs;
+  /** Absent: the code generator cannot call libraries, and none is used. */
+  readonly libraries?: LibrarySupport;
   /** Receives all regions of the target at once. */
   codegen(regions: readonly CodegenRegion[], ctx: TargetContext): Promise<readonly CodegenBlob[]> | readonly CodegenBlob[];
 }

@@ -4,6 +4,7 @@ import { TenonError } from '@tenon/plugin';
 import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
+import { librarySupport, libraryUnits } from './libraries.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
@@ -38,6 +39,7 @@ export function cpuCTarget(pluginOptions: CpuCOptions): Target {
     doc: 'C11 with vector extensions, compiled by the system\'s C compiler for this machine.',
     dtypes: supportedDTypes,
     form: 'kernels',
+    libraries: librarySupport((ctx) => toolchainFor(merged(ctx.target.options), ctx.signal)),
     async device(options, ctx) {
       const o = merged(options);
       return describeDevice(await toolchainFor(o, ctx.signal), o);
@@ -77,6 +79,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
     const { plan } = region;
     if (plan === null) throw new TypeError(`region ${region.name} has no plan: the C target takes kernels`);
     const kernels = plan.launches.map((launch) => {
+      if (launch.extern !== undefined) return null;
       const fn = region.functions.get(launch.kernel);
       if (fn === undefined) return ctx.fail({ code: 'cpu-c/missing-kernel', message: `region ${region.name} launches ${launch.kernel}, which it does not have` });
       let known = generated.get(fn);
@@ -108,7 +111,8 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   }
 
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
-  const all = [...units.values(), { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
+  const libraries = libraryUnits(regions);
+  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
   const bytes = await buildSharedObject(toolchain, all, {
     cache: ctx.host.cache,
     signal: ctx.signal,
@@ -116,6 +120,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   });
   const listing = [
     ...Array.from(units, ([symbol, unit]) => `${comment(described.get(symbol)!.join(', '))}\n${unit.text}`),
+    ...libraries.map((unit) => `${comment(unit.name)}\n${unit.text}`),
     entryText,
   ].join('\n');
   return {

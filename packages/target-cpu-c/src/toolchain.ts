@@ -82,17 +82,20 @@ const hash = (parts: readonly string[]): string => {
 };
 const firstLines = (text: string, count: number): string => text.trim().split('\n').slice(0, count).join('\n');
 
-/** A translation unit. */
+/** A translation unit, or an object file. */
 export interface Unit {
   /** For messages. */
   readonly name: string;
   readonly text: string;
+  /** Linked as it is, in place of `text`. */
+  readonly object?: Uint8Array;
 }
 
 export interface BuildContext {
   readonly cache: Cache | null;
   readonly signal?: AbortSignal;
   readonly progress?: (done: number, total: number) => void;
+  readonly linkFlags?: readonly string[];
 }
 
 /**
@@ -108,6 +111,10 @@ export async function buildSharedObject(toolchain: Toolchain, units: readonly Un
   let next = 0;
   let done = 0;
   const compile = async (unit: Unit, object: string): Promise<void> => {
+    if (unit.object !== undefined) {
+      await writeFile(join(folder, object), unit.object);
+      return;
+    }
     const key = hash(['object', toolchain.identity, unit.text]);
     const cached = (await context.cache?.get(key)) ?? null;
     if (cached !== null) {
@@ -138,7 +145,7 @@ export async function buildSharedObject(toolchain: Toolchain, units: readonly Un
       await Promise.allSettled(workers);
       throw error;
     }
-    const linked = await runProcess(toolchain.cc, ['-shared', '-o', 'region.so', ...units.map((_, i) => `${i}.o`), '-lm', '-lpthread'], '', run);
+    const linked = await runProcess(toolchain.cc, ['-shared', ...(context.linkFlags ?? []), '-o', 'region.so', ...units.map((_, i) => `${i}.o`), '-lm', '-lpthread'], '', run);
     if (linked.code !== 0) throw compileFailed('linking', linked);
     return new Uint8Array(await readFile(join(folder, 'region.so')));
   } finally {

@@ -95,6 +95,7 @@ export function region(plan: RegionPlan, functions: readonly TensorFunction[]): 
     name: plan.entry,
     graph: { kind: 'graph', name: plan.entry, params: [], bindings: [], results: [], resultNames: [], attrs: {} } satisfies GraphFunction,
     dims: plan.dims,
+    libraries: [],
     matches: [],
     facts: new Map(plan.dims.map((name) => [name, { min: 0, max: null }])),
     functions: new Map(functions.map((f) => [f.name, f])),

@@ -51,10 +51,10 @@ export async function cacheKey(input: KeyInput): Promise<string> {
       const known = input.defaultPlugins.includes(plugin);
       return { name: plugin.name, contract: plugin.contract, version: plugin.version, options: plain(plugin.options), code: known ? null : plain({ ...plugin, options: null }) };
     });
-    const { passes, partition, dims, foldLimit } = config;
+    const { passes, partition, dispatch, dims, foldLimit } = config;
     return await digest({
       format: formatVersion, code: input.identity, model: [input.uri, input.contents ?? source.id], targets, plugins,
-      options: { disable: passes?.disable, partition, dims, foldLimit },
+      options: { disable: passes?.disable, partition, dispatch, dims, foldLimit },
     });
   } finally {
     session.end();

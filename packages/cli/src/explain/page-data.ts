@@ -22,6 +22,7 @@ export function pageData(e: Explanation): PageData {
       ...blank, kind: 'operator', title: o.op, subtitle: o.loc ?? o.results.map((r) => `%${r}`).join(' '), target: targetIndex.get(o.target) ?? null, region: o.region, weight: weights[i]!,
       details: [
         ['target', o.target], ['rule', o.rule], ['region', o.region], ['kernel', o.kernels.join(', ') || 'none of its own'],
+        ...(o.library === undefined ? [] : [['library', o.library] as const]),
         ...(o.estimate === undefined ? [] : [['estimate', `${formatSeconds(o.estimate.seconds)} (${o.estimate.source})`] as const]),
         ...(o.flops === null ? [] : [['FLOPs', `${formatCount(o.flops)}${weights[i]! > 0 && o.estimate === undefined ? ` (${formatShare(weights[i]!)})` : ''}`] as const]),
         ...o.types.map((type, r) => [o.types.length === 1 ? 'result' : `result ${r}`, `%${o.results[r] ?? ''} ${type}`] as const),

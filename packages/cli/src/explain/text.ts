@@ -74,7 +74,7 @@ function operatorLines(operators: readonly ExplainedOperator[], style: Style): s
   const [head, ...rows] = formatTable(
     [{ title: 'operator', shrink: 10 }, { title: 'in the model', shrink: 10 }, { title: 'target' }, { title: 'rule', shrink: 8 }, { title: 'region', shrink: 6 }, { title: 'kernel', shrink: 8 }, ...(costs ? [{ title: 'est.', right: true }, { title: 'by' }] : [])],
     operators.map((o) => [
-      o.op, o.loc ?? o.results.map((r) => `%${r}`).join(' '), o.target, o.rule, o.region, o.kernels.join(', ') || '–',
+      o.op, o.loc ?? o.results.map((r) => `%${r}`).join(' '), o.target, o.rule, o.region, o.library === undefined ? o.kernels.join(', ') || '–' : `library: ${o.library}`,
       ...(costs ? [o.estimate === undefined ? '' : formatSeconds(o.estimate.seconds), o.estimate?.source ?? ''] : []),
     ]),
     style,

@@ -4,33 +4,45 @@ import { computeInline, declaredBuffers, declaredVariables, inlinable, Names, re
 import { withScalars } from '../free-dims.ts';
 import { dimScope, freshName, graphFunctions } from '../graph.ts';
 import { attrKey } from '../passes/common-subexpressions.ts';
+import { sourceFunction } from './source.ts';
 import { summarize, type Summary } from './access.ts';
 import { groupBindings, type Group } from './group.ts';
 
-/** Turns the operators of kernel regions into kernels: tensor functions of one or several operators each. */
-export const fusePass: Pass = {
-  name: 'fuse-operators',
-  phase: 'fuse',
-  doc: 'Groups operators into kernels and writes each kernel as one tensor function.',
-  run: fuseModule,
-};
+/**
+ * Turns the operators of kernel regions into kernels: tensor functions of one or several operators each. Where a target
+ * `keepsSources`, every kernel names the graph function of its operators, for libraries to match in.
+ */
+export function fusePass(keepsSources: (target: string) => boolean): Pass {
+  return {
+    name: 'fuse-operators',
+    phase: 'fuse',
+    doc: 'Groups operators into kernels and writes each kernel as one tensor function.',
+    run: (module, ctx) => fuseModule(module, ctx, ctx.target !== null && keepsSources(ctx.target.name)),
+  };
+}
 
 interface Definition {
   readonly fn: TensorFunction;
   readonly summary: Summary;
 }
 
-function fuseModule(module: IRModule, ctx: PassContext): IRModule {
+function fuseModule(module: IRModule, ctx: PassContext, keepSources: boolean): IRModule {
   if (ctx.target?.form !== 'kernels') return module;
-  const functions = new Map(module.functions);
-  const state: Fusion = { ctx, module, functions, dims: dimScope(module), definitions: new Map(), byHash: new Map(), names: new Map() };
+  const state = startFusion(module, ctx, keepSources);
+  const { functions } = state;
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] === ctx.target.name) functions.set(fn.name, fuseFunction(fn, state));
   }
   return { ...module, functions };
 }
 
-interface Fusion {
+/** Starts fusing functions of a module. Kernels may be shared with `known` ones. */
+export function startFusion(module: IRModule, ctx: Context, keepSources: boolean, known: Iterable<TensorFunction> = []): Fusion {
+  const byHash = new Map(Array.from(known, (fn) => [hashFunction(fn), fn.name]));
+  return { ctx, module, functions: new Map(module.functions), dims: dimScope(module), definitions: new Map(), byHash, names: new Map(), keepSources };
+}
+
+export interface Fusion {
   readonly ctx: Context;
   readonly module: IRModule;
   readonly functions: Map<string, GraphFunction | TensorFunction>;
@@ -40,9 +52,10 @@ interface Fusion {
   /** Kernels by structure: equal kernels are one function. */
   readonly byHash: Map<string, string>;
   readonly names: Map<string, number>;
+  readonly keepSources: boolean;
 }
 
-function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
+export function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
   const { ctx } = state;
   const definitions = new Map<Binding, Definition>();
   for (const binding of fn.bindings) {
@@ -110,8 +123,14 @@ function kernelCall(group: Group, definitions: ReadonlyMap<Binding, Definition>,
   const locs: AttrValue[] = group.members.map((m) => m.loc ?? `%${m.results[0]!.name}`);
   return {
     kind: 'kernel', callee: name, args, scalars: fn.scalars.map((d) => state.ctx.exprs.variable(d)), results: last.results, effects: null, loc: last.loc,
-    attrs: { ops: group.members.map((m) => m.callee), locs },
+    attrs: { ops: group.members.map((m) => m.callee), locs, ...(state.keepSources ? { source: keepSource(name, group.members, args, state) } : {}) },
   };
+}
+
+function keepSource(kernel: string, members: readonly Binding[], args: readonly Value[], state: Fusion): string {
+  const source = sourceFunction(freshName(state.functions, `${kernel}_ops`, state.names), members, args, members.at(-1)!.results);
+  state.functions.set(source.name, source);
+  return source.name;
 }
 
 function single(binding: Binding, definition: Definition): { fn: TensorFunction; args: Value[] } {

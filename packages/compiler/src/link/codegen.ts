@@ -53,7 +53,7 @@ export async function generate(
 function codegenRegion(fn: GraphFunction, module: IRModule, plan: RegionPlan | null, session: Session): CodegenRegion {
   const kernels = new Map<string, TensorFunction>();
   for (const launch of plan?.launches ?? []) {
-    const kernel = module.functions.get(launch.kernel);
+    const kernel = launch.extern === undefined ? module.functions.get(launch.kernel) : undefined;
     if (kernel?.kind === 'tensor') kernels.set(launch.kernel, kernel);
   }
   const constants = new Map<string, ConstantDecl>();
@@ -63,8 +63,14 @@ function codegenRegion(fn: GraphFunction, module: IRModule, plan: RegionPlan | n
   for (const result of fn.results) if (result.constant) constants.set(result.name, module.constants.get(result.name)!);
   return {
     name: fn.name, graph: fn, matches: matchesOf(fn), dims: plan?.dims ?? collectDims(fn, session.exprs), facts: dimScope(module), functions: kernels, plan, constants,
+    libraries: librariesOf(plan, session),
     constantBytes: (name) => session.constantBytes(module, constants.get(name)!),
   };
+}
+
+function librariesOf(plan: RegionPlan | null, session: Session): CodegenRegion['libraries'] {
+  const called = new Set(plan?.launches.map((launch) => launch.extern?.library));
+  return session.registry.libraries.filter((l) => called.has(l.name));
 }
 
 /** Which rule took which operators, as partitioning noted it on the region. */

@@ -1,4 +1,4 @@
-import type { Expr, ExprBuilder, Stmt, TensorFunction } from '@tenon/plugin';
+import type { Context, Expr, ExprBuilder, GraphFunction, Stmt, TensorFunction, Type } from '@tenon/plugin';
 import { childrenOf, expressionsOf, isFloat, visitExprs } from '@tenon/core';
 import { declaredVariables } from '@tenon/schedule';
 
@@ -28,4 +28,13 @@ export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
     }
   };
   return count(fn.body);
+}
+
+/** Operations of the operators of a graph function, by their `cost` facets; one for each element of a result where there is none. */
+export function flopsOfOperators(fn: GraphFunction, ctx: Context): Expr {
+  const { exprs } = ctx;
+  const elements = (type: Type): Expr => (type.kind === 'tensor' ? exprs.product(type.shape) : exprs.int(0));
+  return fn.bindings
+    .flatMap((b) => ctx.cost(b.callee, b.args.map((a) => a?.type ?? null), b.attrs)?.flops ?? b.results.map((r) => elements(r.type)))
+    .reduce((sum, flops) => exprs.add(sum, flops), exprs.int(0));
 }

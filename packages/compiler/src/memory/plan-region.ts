@@ -1,14 +1,15 @@
 import {
   TenonError,
-  type AttrValue, type Binding, type Context, type Expr, type GraphFunction, type IRModule, type Launch, type PlannedBuffer, type RegionPlan, type Scope,
+  type Attrs, type AttrValue, type Binding, type Context, type Expr, type GraphFunction, type IRModule, type Launch, type PlannedBuffer, type RegionPlan, type Scope,
   type Storage, type TensorFunction, type TensorType, type Type, type Value,
 } from '@tenon/plugin';
 import { FunctionBody } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { freeDims } from '../free-dims.ts';
+import { externOf } from '../dispatch/extern.ts';
 import { dimScope } from '../graph.ts';
 import { planArena } from './arena.ts';
-import { flopsOf } from './flops.ts';
+import { flopsOf, flopsOfOperators } from './flops.ts';
 import { inPlacePairs } from './in-place.ts';
 
 /** A planned region, and kernels that planning had to add (copies of parameters that are results). */
@@ -27,6 +28,15 @@ interface Root {
   uses: number;
 }
 
+/** A launch to be: of a tensor function, or of a library's routine. */
+interface Step {
+  readonly binding: Binding;
+  /** null: a routine. */
+  readonly fn: TensorFunction | null;
+  /** The routine's own memory. */
+  readonly workspace: Value | null;
+}
+
 /** Gives every value of a kernel region its memory, and lists its launches. */
 export function planRegion(fn: GraphFunction, module: IRModule, ctx: Context): PlannedRegion {
   return new RegionPlanner(fn, module, ctx).plan();
@@ -41,7 +51,7 @@ class RegionPlanner {
   readonly #constants: string[] = [];
   readonly #constantRoots = new Map<string, Root>();
   readonly #functions = new Map<string, TensorFunction>();
-  readonly #steps: { binding: Binding; fn: TensorFunction }[] = [];
+  readonly #steps: Step[] = [];
 
   constructor(fn: GraphFunction, module: IRModule, ctx: Context) {
     this.#fn = fn;
@@ -80,7 +90,7 @@ class RegionPlanner {
       }
       return index;
     };
-    const launches = this.#steps.map(({ binding, fn }): Launch => ({
+    const launches = this.#steps.map(({ binding, fn, workspace }): Launch => (fn === null ? this.#externLaunch(binding, workspace, indexOf) : {
       kernel: fn.name,
       args: [...binding.args.slice(0, fn.inputs.length), ...binding.results].map((v) => indexOf(v!)),
       scalars: freeDims(fn).map((name) => ({ name, value: binding.scalars[fn.scalars.indexOf(name)] ?? exprs.variable(name) })),
@@ -103,6 +113,23 @@ class RegionPlanner {
         entry: this.#fn.name, dims: [...dims].sort(), runDims: [], params: this.#fn.params.length, results: this.#fn.results.length,
         constants: this.#constants, workspace: arena.bytes, buffers, launches,
       },
+    };
+  }
+
+  #externLaunch(binding: Binding, workspace: Value | null, indexOf: (value: Value) => number): Launch {
+    const { exprs } = this.#ctx;
+    const { library, entry, source } = externOf(binding)!;
+    const operators = this.#module.functions.get(source);
+    const values = [...binding.args.filter((a) => a !== null), ...binding.results];
+    return {
+      kernel: binding.callee,
+      extern: { library, entry, attrs: (binding.attrs['attrs'] ?? {}) as Attrs, workspace: workspace === null ? null : indexOf(workspace) },
+      args: values.map(indexOf),
+      scalars: binding.scalars.map((value, i) => ({ name: `s${i}`, value })),
+      locs: strings(binding.attrs['locs']),
+      ops: strings(binding.attrs['ops']),
+      flops: operators?.kind === 'graph' ? flopsOfOperators(operators, this.#ctx) : exprs.int(0),
+      bytes: values.map((v) => this.#bytes(v)).reduce((a, b) => exprs.add(a, b), exprs.int(0)),
     };
   }
 
@@ -151,18 +178,28 @@ class RegionPlanner {
       return;
     }
     const kernel = this.#module.functions.get(binding.callee);
-    if (binding.kind !== 'kernel' || kernel?.kind !== 'tensor') {
+    const extern = externOf(binding);
+    const fn = binding.kind === 'kernel' && kernel?.kind === 'tensor' ? kernel : null;
+    if (fn === null && extern === null) {
       this.#ctx.fail({ code: 'memory/binding', message: `${this.#fn.name}: ${binding.kind} ${binding.callee} cannot be planned`, loc: binding.loc });
     }
     const step = this.#steps.length;
-    this.#steps.push({ binding, fn: kernel });
+    const workspace = extern === null || extern.workspace === null ? null : this.#workspace(binding, extern.workspace, step);
+    this.#steps.push({ binding, fn, workspace });
     for (const arg of binding.args) if (arg !== null) this.#rootOf(arg).last = Math.max(this.#rootOf(arg).last, step);
     binding.results.forEach((result, r) => {
       const alias = binding.effects?.aliases.find(([res]) => res === r);
-      const root = alias !== undefined ? this.#rootOf(binding.args[alias[1]]!) : this.#takenOver(binding, kernel, r);
+      const root = alias !== undefined ? this.#rootOf(binding.args[alias[1]]!) : fn === null ? null : this.#takenOver(binding, fn, r);
       place(result, root ?? { value: result, storage: null, first: step, last: step, uses: 0 });
       this.#roots.get(result)!.last = Math.max(this.#roots.get(result)!.last, step);
     });
+  }
+
+  /** Memory that a routine has to itself while it runs. */
+  #workspace(binding: Binding, bytes: Expr, step: number): Value {
+    const value: Value = { name: `${binding.results[0]!.name}.workspace`, type: this.#ctx.types.tensor('u8', [bytes]), constant: false };
+    this.#roots.set(value, { value, storage: null, first: step, last: step, uses: 0 });
+    return value;
   }
 
   /** The memory of an argument that dies here and that the kernel may overwrite in place. */
@@ -192,7 +229,7 @@ class RegionPlanner {
       root.last = Math.max(root.last, this.#steps.length);
       this.#roots.set(target, { value: target, storage: { kind: 'result', index }, first: this.#steps.length, last: Infinity, uses: 0 });
       this.#steps.push({
-        binding: { kind: 'kernel', callee: fn.name, args: [result], scalars: [], attrs: { ops: [], locs: [] }, results: [target], effects: null, loc: null }, fn,
+        binding: { kind: 'kernel', callee: fn.name, args: [result], scalars: [], attrs: { ops: [], locs: [] }, results: [target], effects: null, loc: null }, fn, workspace: null,
       });
     });
   }

@@ -54,11 +54,11 @@ export class CostModel {
 
   /** Estimates some operators that run as one kernel on a target, by a rule or as they are. */
   figure(target: ResolvedTarget, bindings: readonly Binding[], rule: Rule | null, match: Match | null): Figure {
-    const measured = this.#measured(target.name, bindings);
+    const measured = this.measured(target.name, bindings);
     if (measured !== null) return { seconds: measured, source: 'measured' };
-    const byRule = rule !== null && match !== null ? this.#byRule(target, rule, match) : null;
+    const byRule = rule !== null && match !== null ? this.byRule(target, rule, match) : null;
     if (byRule !== null) return { seconds: byRule, source: 'rule' };
-    return { seconds: this.#roofline(target.device, bindings), source: 'roofline' };
+    return { seconds: this.roofline(target.device, bindings), source: 'roofline' };
   }
 
   flopsOf(binding: Binding): number {
@@ -88,12 +88,14 @@ export class CostModel {
     return value !== null && Number.isFinite(value) ? value : null;
   }
 
-  #measured(target: string, bindings: readonly Binding[]): number | null {
+  /** What the configuration has of measurements of a target, or of an entry of a library. */
+  measured(target: string, bindings: readonly Binding[]): number | null {
     const known = this.#session.config.partition?.costs?.[target];
     return known === undefined ? null : (known[costKey(bindings, this.#session, this.dims)] ?? null);
   }
 
-  #byRule(target: ResolvedTarget, rule: Rule, match: Match): number | null {
+  /** By the formula of a rule, or of an entry of a library; null where there is none that gives a time. */
+  byRule(target: ResolvedTarget, rule: Pick<Rule, 'id' | 'cost'>, match: Match): number | null {
     if (rule.cost === undefined || this.#badRules.has(rule.id)) return null;
     let ctx = this.#contexts.get(target.name);
     if (ctx === undefined) {
@@ -110,7 +112,8 @@ export class CostModel {
     return null;
   }
 
-  #roofline(device: DeviceModel, bindings: readonly Binding[]): number {
+  /** Operators that run as one kernel, by the device's declared figures. */
+  roofline(device: DeviceModel, bindings: readonly Binding[]): number {
     const inside = new Set(bindings);
     let flops = 0;
     let bytes = 0;

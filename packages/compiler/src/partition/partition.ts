@@ -1,5 +1,6 @@
 import { entryFunction, TenonError, type GraphFunction, type IRModule, type Binding, type PartitionReport, type Placement } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
+import { entryNames } from '../dispatch/entries.ts';
 import type { Claim, Claims } from './claim.ts';
 import { claimAll } from './claim-all.ts';
 import { decideByCost, decideByOrder, type Decision } from './decide.ts';
@@ -40,7 +41,7 @@ export function partition(module: IRModule, session: Session, targets: readonly 
 function checkTargets(session: Session, targets: readonly ResolvedTarget[]): void {
   for (const option of ['require', 'costs'] as const) {
     for (const name of Object.keys(session.config.partition?.[option] ?? {})) {
-      if (targets.some((t) => t.name === name) || (option === 'costs' && session.registry.targets.has(name))) continue;
+      if (targets.some((t) => t.name === name) || (option === 'costs' && (session.registry.targets.has(name) || entryNames(session).includes(name)))) continue;
       session.fail({
         code: 'partition/unknown-target', message: `partition.${option}: ${name} is no target of this compilation`,
         hint: `Targets: ${targets.map((t) => t.name).join(', ')}.`,

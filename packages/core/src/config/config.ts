@@ -25,6 +25,7 @@ const schema = z.strictObject({
     require: z.record(z.string(), z.strictObject({ minCoverage: z.number().min(0).max(1).optional(), maxRegions: z.number().int().nonnegative().optional() })).optional(),
     costs: z.record(z.string(), z.record(z.string(), z.number().nonnegative())).optional(),
   }).optional(),
+  dispatch: z.strictObject({ disable: z.array(z.string()).optional() }).optional(),
   dims: z.record(z.string(), dimBound).optional(),
   verify: z.enum(['phase', 'pass', 'off']).optional(),
   printAfter: z.array(z.string()).optional(),

@@ -1,6 +1,6 @@
 import {
   contractLevel, standardDTypes, TenonError,
-  type DType, type Facets, type Frontend, type Operator, type Pass, type Plugin, type Rule, type ScheduleRule, type Target,
+  type DType, type Facets, type Frontend, type Library, type Operator, type Pass, type Plugin, type Rule, type ScheduleRule, type Target,
 } from '@tenon/plugin';
 
 /** Everything that the plugins of a session declare, in an order that does not depend on the order of plugins. */
@@ -13,6 +13,7 @@ export interface Registry {
   readonly targets: ReadonlyMap<string, Target>;
   readonly rules: readonly Rule[];
   readonly schedules: readonly ScheduleRule[];
+  readonly libraries: readonly Library[];
   readonly passes: readonly Pass[];
 }
 
@@ -73,6 +74,13 @@ export function buildRegistry(given: readonly Plugin[]): Registry {
       facets.set(extension.op, known);
     }
   }
+  const libraries = collect('library', (p) => p.libraries, (l) => l.name);
+  for (const plugin of plugins) {
+    for (const { target, entries, provides, name } of plugin.libraries ?? []) {
+      for (const entry of entries) own('library entry', `${name}/${entry.id}`, plugin);
+      for (const symbol of provides.flatMap((unit) => unit.symbols)) own('library symbol', `${symbol} for ${target}`, plugin);
+    }
+  }
   for (const dtype of standardDTypes) owners.set(`dtype ${dtype.name}`, '@tenon/plugin');
   return {
     plugins,
@@ -83,6 +91,7 @@ export function buildRegistry(given: readonly Plugin[]): Registry {
     targets: byName(collect('target', (p) => p.targets, (t) => t.name)),
     rules: collect('rule', (p) => p.rules, (r) => r.id),
     schedules: collect('schedule', (p) => p.schedules, (s) => s.id),
+    libraries,
     passes: collect('pass', (p) => p.passes, (p) => p.name),
   };
 }

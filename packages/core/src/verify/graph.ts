@@ -101,6 +101,7 @@ class GraphVerifier {
       case 'kernel': {
         const callee = this.#callee(b, b.callee, 'tensor');
         if (callee !== null) verifyKernelCall(this.#v, b, callee, (code, message) => this.#report(code, b, message));
+        this.#source(b);
         break;
       }
       case 'region': {
@@ -121,9 +122,19 @@ class GraphVerifier {
       }
       case 'extern':
         if (b.callee === '') this.#report('extern-symbol', b, 'it names no symbol');
+        this.#source(b);
     }
     if (b.results.length === 0 && (b.effects === null || b.effects.mutates.length === 0)) this.#report('no-result', b, 'it defines no value and changes none');
     for (const result of b.results) this.#define(result, 'its results', b);
+  }
+
+  /** The operators that a kernel or extern computes: a function of its arguments without the constants. */
+  #source(b: Binding): void {
+    const source = b.attrs['source'];
+    if (source === undefined) return;
+    if (typeof source !== 'string') return this.#report('source', b, 'the attribute `source` names no function');
+    const fn = this.#callee(b, source, 'graph');
+    if (fn !== null) this.#signature(b, fn, b.args.filter((a) => a !== null && !a.constant));
   }
 
   #effects(b: Binding): void {

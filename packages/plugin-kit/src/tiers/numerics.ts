@@ -2,6 +2,7 @@
 import type { HostTensor, Operator, TensorType, Value } from '@tenon/plugin';
 import { evaluateGraph, evaluateTensorFunction } from '@tenon/interp';
 import type { Case } from '../cases/explore.ts';
+import { entryCases } from './libraries.ts';
 import { describeCase, runCase } from '../run-case.ts';
 import { generator, randomTensor, store } from '../tensors.ts';
 import { describeError, type Workbench } from '../workbench.ts';
@@ -13,15 +14,18 @@ const enough = 4;
 
 export async function checkNumerics(bench: Workbench): Promise<void> {
   await checkOperators(bench);
-  if (bench.target === null || bench.makeLoader === null) return;
-  const queues = bench.explorations.map((e) => ({ rule: e.rule, cases: interleave(e.cases), failures: 0, ran: 0 }));
+  const rules = bench.target === null || bench.makeLoader === null ? [] : bench.explorations;
+  const queues = [
+    ...rules.map((e) => ({ rule: e.rule, cases: interleave(e.cases), on: bench, failures: 0, ran: 0 })),
+    ...bench.entries.map(({ exploration: e, bench: on }) => ({ rule: e.rule, cases: interleave(entryCases(e.cases, bench.session)), on, failures: 0, ran: 0 })),
+  ];
   const began = performance.now();
   const spent = (): boolean => performance.now() - began > bench.budget;
   for (let round = 0; queues.some((q) => q.cases.length > round); round++) {
     for (const queue of queues) {
       const c = queue.cases[round];
       if (c === undefined || queue.failures >= enough || (spent() && round >= always)) continue;
-      const problem = await runCase(bench, c, { quick: round > 12, seed: round * 7 + 1 });
+      const problem = await runCase(queue.on, c, { quick: round > 12, seed: round * 7 + 1 });
       queue.ran++;
       if (problem !== null && (c.empty || (c.refusable && problem.code === 'rules/claimed-not-compiled'))) {
         bench.note(c.empty ? 'numerics/empty' : problem.code, `${c.rule.id}: ${describeCase(c)}: ${problem.message}`);

@@ -1,5 +1,5 @@
 /** Every rule, asked with cases that are made from its own pattern and constraints. */
-import type { Constraint, Pattern, Rule } from '@tenon/plugin';
+import type { Constraint, Pattern, Rule, Target } from '@tenon/plugin';
 import { describe } from '@tenon/core';
 import { resize } from '../cases/axes.ts';
 import { explore, type Exploration } from '../cases/explore.ts';
@@ -7,23 +7,28 @@ import { describeInstance } from '../cases/instance.ts';
 import { ask, guardsHold } from '../cases/verdict.ts';
 import type { ScannedFile } from '../source-scan.ts';
 import { describeError, type Workbench } from '../workbench.ts';
+import { entryRules } from './libraries.ts';
 
-export function checkRules(bench: Workbench, files: ReadonlyMap<string, ScannedFile>): void {
+export async function checkRules(bench: Workbench, files: ReadonlyMap<string, ScannedFile>): Promise<void> {
   const { rules, target } = bench;
   const plugin = bench.makePlugin();
   for (const rule of plugin.rules ?? []) checkDeclaration(bench, rule);
-  if (target === null) return;
-  bench.check('rules/none', rules.length > 0 ? null : `no rule gives ${target.name} anything to do`);
-  const explorations: Exploration[] = [];
-  rules.forEach((rule, i) => {
+  const entries = await entryRules(bench);
+  for (const { rule } of entries) checkDeclaration(bench, rule);
+  if (target === null && entries.length === 0) return;
+  if (target !== null) bench.check('rules/none', rules.length > 0 ? null : `no rule gives ${target.name} anything to do`);
+  const explored = (rule: Rule, on: Target, seed: number): readonly Exploration[] => {
     try {
       bench.step(`cases of the rule ${rule.id}`);
-      explorations.push(explore(rule, target, bench.session, i + 1));
+      return [explore(rule, on, bench.session, seed)];
     } catch (error) {
       bench.fail('rules/not-explored', `no case can be made of its pattern: ${describeError(error)}`, rule.id);
+      return [];
     }
-  });
-  bench.explorations = explorations;
+  };
+  bench.explorations = rules.flatMap((rule, i) => explored(rule, target!, i + 1));
+  bench.entries = entries.flatMap(({ rule, target: on, bench: own }, i) => explored(rule, on, i + 1).map((exploration) => ({ exploration, bench: own })));
+  const explorations = [...bench.explorations, ...bench.entries.map((e) => e.exploration)];
   const reached = new Set<string>();
   for (const exploration of explorations) {
     const { rule, bases, broken, codes, asked, refusal } = exploration;

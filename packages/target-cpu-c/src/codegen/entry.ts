@@ -1,4 +1,4 @@
-import type { Expr, ExprBuilder, KernelInfo, RegionPlan, Scope } from '@tenon/plugin';
+import type { Expr, ExprBuilder, KernelInfo, Launch, RegionPlan, Scope } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { Emitter } from './emitter.ts';
 import { emit } from './expressions.ts';
@@ -34,9 +34,9 @@ export const identifier = (name: string): string => `tenon_${name.replace(/[^A-Z
  * Writes the function that runs a region's launches in order:
  * `int ENTRY(pool, views, dims, profile)`. `views` are parameters, results, constants, workspace; `dims` holds the
  * caller's dims, followed by room for those that the region computes; `profile`, if not null, receives begin and end of
- * every launch in nanoseconds. It returns 0, or 1 where memory ran out.
+ * every launch in nanoseconds. It returns 0, 1 where memory ran out, or 2 + i where the library that launch i calls failed.
  */
-export function generateEntry(plan: RegionPlan, kernels: readonly { readonly kernel: Kernel; readonly symbols: readonly string[] }[], exprs: ExprBuilder, support: Support, facts: Scope): Entry {
+export function generateEntry(plan: RegionPlan, kernels: readonly ({ readonly kernel: Kernel; readonly symbols: readonly string[] } | null)[], exprs: ExprBuilder, support: Support, facts: Scope): Entry {
   const symbol = identifier(plan.entry);
   const em = new Emitter({ exprs, vectorBytes: 16, kernel: plan.entry, support });
   const toC = new Map<string, Expr>();
@@ -77,10 +77,27 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
     }
   };
 
+  const readRunDims = (after: number): void => {
+    plan.runDims.forEach((dim, k) => {
+      if (dim.after !== after) return;
+      em.push(`const i64 r${k} = *(const i64*)(${parameterOf(dim.buffer)});`);
+      em.push(`d[${plan.dims.length + k}] = r${k};`);
+      toC.set(dim.name, exprs.variable(`r${k}`));
+      em.facts.set(`r${k}`, { min: 0, max: null });
+    });
+  };
+
   const infos: KernelInfo[] = [];
   em.push('const u64 start = profile ? tenon_now() : 0;');
   plan.launches.forEach((launch, index) => {
-    const { kernel, symbols } = kernels[index]!;
+    const generated = kernels[index]!;
+    infos.push({ name: launch.kernel, ops: launch.ops, locs: launch.locs, flops: launch.flops, bytes: launch.bytes });
+    if (generated === null) {
+      for (const line of libraryCall(launch, index, parameterOf, number)) em.push(line);
+      readRunDims(index);
+      return;
+    }
+    const { kernel, symbols } = generated;
     const values = new Map<string, Expr>();
     kernel.scalars.forEach((name, k) => {
       const scalar = launch.scalars.find((s) => s.name === name);
@@ -123,30 +140,37 @@ export function generateEntry(plan: RegionPlan, kernels: readonly { readonly ker
     em.push(`if (profile) profile[${2 * index + 1}] = tenon_now() - start;`);
     if (needsMemory && !planned) em.push('tenon_release(w);');
     em.push('}');
-    plan.runDims.forEach((dim, k) => {
-      if (dim.after !== index) return;
-      em.push(`const i64 r${k} = *(const i64*)(${parameterOf(dim.buffer)});`);
-      em.push(`d[${plan.dims.length + k}] = r${k};`);
-      toC.set(dim.name, exprs.variable(`r${k}`));
-      em.facts.set(`r${k}`, { min: 0, max: null });
-    });
-    infos.push({
-      name: launch.kernel,
-      ops: launch.ops,
-      locs: launch.locs,
-      flops: launch.flops,
-      bytes: launch.bytes,
-    });
+    readRunDims(index);
   });
   em.push('return 0;');
 
   const workspace = exprs.valueOf(extra) === 0 ? plan.workspace : exprs.add(base, extra);
-  const declared = [...new Set(kernels.flatMap((k) => k.symbols))];
+  const declared = [...new Set(kernels.flatMap((k) => k?.symbols ?? []))];
+  const routines = [...new Set(plan.launches.flatMap((l, i) => (kernels[i] === null ? [l.kernel] : [])))];
   const text = `${declared.map((s) => `extern __attribute__((visibility("hidden"))) void ${s}(void* const* p, const i64* n, i64 begin, i64 end, char* scratch);`).join('\n')}
+${routines.map((s) => `extern __attribute__((visibility("hidden"))) int ${s}(void* const* operands, const i64* scalars, void* workspace);`).join('\n')}
 __attribute__((visibility("default"))) const i64 ${symbol}_counts[3] = {${plan.dims.length}, ${plan.runDims.length}, ${plan.launches.length}};
 __attribute__((visibility("default"))) int ${symbol}(tenon_pool* pool, void* const* v, i64* d, u64* profile) {
 ${indent(em.lines)}
 }
 `;
   return { symbol, text, workspace: exprs.valueOf(workspace) === 0 ? null : workspace, kernels: infos };
+}
+
+/** The call of a library's routine: see `LibraryUnit` of @tenon/plugin. */
+function libraryCall(launch: Launch, index: number, parameterOf: (buffer: number) => string, number: (e: Expr) => string): readonly string[] {
+  // Numbers may need lines of their own: they are written before the block begins.
+  const operands = launch.args.map(parameterOf).join(', ');
+  const scalars = launch.scalars.map((s) => number(s.value)).join(', ');
+  const workspace = launch.extern?.workspace ?? null;
+  return [
+    comment(`${launch.kernel} of ${launch.extern?.library ?? 'a library'}`),
+    '{',
+    `void* const p[] = {${operands}};`,
+    `const i64 n[] = {${scalars || '0'}};`,
+    `if (profile) profile[${2 * index}] = tenon_now() - start;`,
+    `if (${launch.kernel}(p, n, ${workspace === null ? '0' : parameterOf(workspace)})) return ${2 + index};`,
+    `if (profile) profile[${2 * index + 1}] = tenon_now() - start;`,
+    '}',
+  ];
 }

@@ -180,7 +180,13 @@ class Call implements BoundCall {
   }
 
   #check(status: number): void {
-    if (status !== 0) throw new TenonError({ code: 'cpu-c/out-of-memory', message: `${this.#symbol}: memory ran out` });
+    if (status === 1) throw new TenonError({ code: 'cpu-c/out-of-memory', message: `${this.#symbol}: memory ran out` });
+    if (status !== 0) {
+      throw new TenonError({
+        code: 'cpu-c/library-failed', message: `${this.#symbol}: the library's routine ${this.#kernels[status - 2] ?? '?'} says that it failed`,
+        hint: 'Report this to the authors of the library, or switch it off with `dispatch: { disable }` and compile again.',
+      });
+    }
   }
 
   get runDims(): readonly number[] {
