@@ -123,7 +123,7 @@ async function examine(url: string, what: string, folder: string, name: string):
   if (tarball === undefined) throw new Error('packing wrote no tarball');
   const elsewhere = await fresh(`examiner-${what}`);
   await writeFile(join(elsewhere, 'package.json'), '{ "name": "examiner", "private": true, "type": "module" }\n');
-  await run(elsewhere, npmEnvironment(url), 'npm', 'install', join(folder, tarball), '@tenon/plugin-kit');
+  await run(elsewhere, npmEnvironment(url), 'npm', 'install', join(folder, tarball), '@tenon/plugin-kit', '@tenon/target-cpu-c');
   const output = await run(elsewhere, npmEnvironment(url), join(elsewhere, 'node_modules/.bin/tenon-plugin-kit'), join('node_modules', name), '--json');
   const report = JSON.parse(output) as { readonly ok: boolean; readonly failures: readonly unknown[]; readonly tiers: readonly { readonly checks: number }[] };
   if (!report.ok) throw new Error(`the kit finds ${JSON.stringify(report.failures)}`);
@@ -147,7 +147,7 @@ try {
   await step('publish', () => publish(url));
   if (failures.length === 0) {
     await step('install and run', () => useCommand(url));
-    for (const kind of ['target', 'frontend']) await step(`plugin of the kind ${kind}`, () => usePlugin(url, kind));
+    for (const kind of ['target', 'frontend', 'library']) await step(`plugin of the kind ${kind}`, () => usePlugin(url, kind));
     await step('toy accelerator', () => useToy(url));
     await step('tutorial', () => followTutorial(url));
   }

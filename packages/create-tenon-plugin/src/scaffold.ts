@@ -9,6 +9,7 @@ import { TenonError } from '@tenon/plugin';
 export const kinds = {
   target: { about: 'compiles for a device: rules, a code generator, a loader', prefix: 'tenon-target-' },
   frontend: { about: 'reads a format of models', prefix: 'tenon-frontend-' },
+  library: { about: 'routines in C in the place of generated code', prefix: 'tenon-library-' },
 } as const;
 export type Kind = keyof typeof kinds;
 
@@ -70,7 +71,7 @@ const templates = fileURLToPath(new URL('../templates', import.meta.url));
 const placeholder = 'acme';
 
 const named = (text: string, name: string, kind: Kind, id: string): string =>
-  text.replaceAll(`${kinds[kind].prefix}${placeholder}`, name).replaceAll(placeholder, id);
+  text.replaceAll(`${kinds[kind].prefix}${placeholder}`, name).replaceAll(`${placeholder}_`, `${id.replaceAll('-', '_')}_`).replaceAll(placeholder, id);
 
 /** The files of a template, by their paths in the repository. npm leaves some names out of packages: here they begin with _. */
 async function readTemplate(template: string): Promise<Map<string, string>> {
