@@ -49,6 +49,7 @@ const largest = 3_000_000;
 const probes = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127, 128, 129, 160, 255, 256, 257] as const;
 /** Larger ones, where only borders are worth a case. */
 const farProbes = [511, 512, 513, 1000, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097] as const;
+const fewProbes = [1, 3, 8, 16, 17, 33] as const;
 const roundSizes = [16, 8, 32, 4, 64, 128, 2, 1] as const;
 const dtypes = ['f32', 'f64', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8', 'u64', 'u32', 'u16', 'u8', 'bool'] as const;
 
@@ -248,7 +249,8 @@ class Explorer {
       for (const border of bordersOf(constraint)) for (const size of [border - 1, border, border + 1]) if (size > 0) exact.add(size);
     }
     for (const size of this.#limits(instance, c)) if (size > 0) exact.add(size);
-    const sizes = [...new Set([...exact, ...probes, ...farProbes])].sort((a, b) => a - b);
+    // Later bases are like earlier ones, with other operators or attributes.
+    const sizes = [...new Set([...exact, ...(rank < 6 ? [...probes, ...farProbes] : fewProbes)])].sort((a, b) => a - b);
     const at = (size: number): Instance => resize(instance, classes, classes.map((k, i) => (i === n ? size : k.size)));
     const claimed = sizes.filter((size) => this.#claimed(at(size)));
     const taken = new Set(claimed);
