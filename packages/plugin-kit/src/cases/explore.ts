@@ -6,6 +6,7 @@ import { axisClasses, resize, type AxisClass } from './axes.ts';
 import { keyOf, ModuleWriter, sameTerm, shapeOfType, sizeOf, typesOf, type Instance, type Leaf, type SymbolicAxes } from './instance.ts';
 import { seedsOf } from './seeds.ts';
 import { ask, type Answer } from './verdict.ts';
+import { workOf } from './work.ts';
 
 /** An instance that the rule takes, with the axes that can change. */
 export interface Base {
@@ -45,6 +46,8 @@ export interface Exploration {
 
 /** Elements of all leaves of a case together. */
 const largest = 3_000_000;
+/** Operations of a case: simulators and the reference evaluation are slow. */
+const mostWork = 6e7;
 /** Sizes where machines have borders. */
 const probes = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127, 128, 129, 160, 255, 256, 257] as const;
 /** Larger ones, where only borders are worth a case. */
@@ -98,7 +101,9 @@ class Explorer {
     let answer = this.#answers.get(key);
     if (answer === undefined) {
       try {
-        answer = sizeOf(instance) > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        const size = sizeOf(instance);
+        answer = size > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        if (answer?.kind === 'claimed' && size > 2000 && workOf(answer.match, this.#session) > mostWork) answer = null;
       } catch {
         answer = null;
       }
