@@ -339,7 +339,11 @@ class Explorer {
     if (typeof now === 'number') values.push(...(Number.isInteger(now) ? [now - 1, now + 1, 0, 1, -1, -2] : []), ...(Number.isInteger(now) && /axis|block|groups|start|end|size|k|p/.test(name) ? [] : [now * 2 + 0.25, now * 100]));
     if (Array.isArray(now) && now.every((x) => typeof x === 'number')) values.push([...now].reverse(), now.map((x) => (x as number) + 1), now.slice(0, -1));
     for (const c of this.#rule.require) if (c.kind === 'attr' && c.attr === name) values.push(...c.in);
-    return values.filter((v, i) => !same(v, now) && values.findIndex((w) => same(w, v)) === i).slice(0, 10);
+    // One number per axis: those of samples may be refused, and which axis is which shows only where they differ.
+    const perAxis = values.find((v): v is readonly number[] => Array.isArray(v) && v.length > 0 && v.length < 7 && v.every((x) => typeof x === 'number'));
+    const varied = perAxis === undefined ? [] : perAxis.flatMap((_, i) => [1, 2].map((other) => perAxis.map((__, j) => (i === j ? other : 3 - other))));
+    const distinct = (all: readonly AttrValue[]): readonly AttrValue[] => all.filter((v, i) => !same(v, now) && all.findIndex((w) => same(w, v)) === i);
+    return distinct([...distinct(values).slice(0, 10), ...varied]);
   }
 
   /** Arguments of other shapes that operators broadcast: as a whole, a row, a column, a scalar. */
