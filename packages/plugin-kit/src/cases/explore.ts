@@ -6,6 +6,7 @@ import { axisClasses, resize, type AxisClass } from './axes.ts';
 import { keyOf, ModuleWriter, sameTerm, shapeOfType, sizeOf, typesOf, type Instance, type Leaf, type SymbolicAxes } from './instance.ts';
 import { seedsOf } from './seeds.ts';
 import { ask, type Answer } from './verdict.ts';
+import { workOf } from './work.ts';
 
 /** An instance that the rule takes, with the axes that can change. */
 export interface Base {
@@ -45,10 +46,13 @@ export interface Exploration {
 
 /** Elements of all leaves of a case together. */
 const largest = 3_000_000;
+/** Operations of a case: simulators and the reference evaluation are slow. */
+const mostWork = 6e7;
 /** Sizes where machines have borders. */
 const probes = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127, 128, 129, 160, 255, 256, 257] as const;
 /** Larger ones, where only borders are worth a case. */
 const farProbes = [511, 512, 513, 1000, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097] as const;
+const fewProbes = [1, 3, 8, 16, 17, 33] as const;
 const roundSizes = [16, 8, 32, 4, 64, 128, 2, 1] as const;
 const dtypes = ['f32', 'f64', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8', 'u64', 'u32', 'u16', 'u8', 'bool'] as const;
 
@@ -97,7 +101,9 @@ class Explorer {
     let answer = this.#answers.get(key);
     if (answer === undefined) {
       try {
-        answer = sizeOf(instance) > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        const size = sizeOf(instance);
+        answer = size > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        if (answer?.kind === 'claimed' && size > 2000 && workOf(answer.match, this.#session) > mostWork) answer = null;
       } catch {
         answer = null;
       }
@@ -248,7 +254,8 @@ class Explorer {
       for (const border of bordersOf(constraint)) for (const size of [border - 1, border, border + 1]) if (size > 0) exact.add(size);
     }
     for (const size of this.#limits(instance, c)) if (size > 0) exact.add(size);
-    const sizes = [...new Set([...exact, ...probes, ...farProbes])].sort((a, b) => a - b);
+    // Later bases are like earlier ones, with other operators or attributes.
+    const sizes = [...new Set([...exact, ...(rank < 6 ? [...probes, ...farProbes] : fewProbes)])].sort((a, b) => a - b);
     const at = (size: number): Instance => resize(instance, classes, classes.map((k, i) => (i === n ? size : k.size)));
     const claimed = sizes.filter((size) => this.#claimed(at(size)));
     const taken = new Set(claimed);
@@ -332,7 +339,11 @@ class Explorer {
     if (typeof now === 'number') values.push(...(Number.isInteger(now) ? [now - 1, now + 1, 0, 1, -1, -2] : []), ...(Number.isInteger(now) && /axis|block|groups|start|end|size|k|p/.test(name) ? [] : [now * 2 + 0.25, now * 100]));
     if (Array.isArray(now) && now.every((x) => typeof x === 'number')) values.push([...now].reverse(), now.map((x) => (x as number) + 1), now.slice(0, -1));
     for (const c of this.#rule.require) if (c.kind === 'attr' && c.attr === name) values.push(...c.in);
-    return values.filter((v, i) => !same(v, now) && values.findIndex((w) => same(w, v)) === i).slice(0, 10);
+    // One number per axis: those of samples may be refused, and which axis is which shows only where they differ.
+    const perAxis = values.find((v): v is readonly number[] => Array.isArray(v) && v.length > 0 && v.length < 7 && v.every((x) => typeof x === 'number'));
+    const varied = perAxis === undefined ? [] : perAxis.flatMap((_, i) => [1, 2].map((other) => perAxis.map((__, j) => (i === j ? other : 3 - other))));
+    const distinct = (all: readonly AttrValue[]): readonly AttrValue[] => all.filter((v, i) => !same(v, now) && all.findIndex((w) => same(w, v)) === i);
+    return distinct([...distinct(values).slice(0, 10), ...varied]);
   }
 
   /** Arguments of other shapes that operators broadcast: as a whole, a row, a column, a scalar. */

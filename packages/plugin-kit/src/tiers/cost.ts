@@ -1,5 +1,5 @@
 /** The device's figures and the rules' costs, against the times that the loader reports. */
-import type { Binding, DeviceModel, InferCall, TargetContext } from '@tenon/plugin';
+import type { DeviceModel, TargetContext } from '@tenon/plugin';
 import { contextFor } from '@tenon/core';
 import { resize } from '../cases/axes.ts';
 import type { Base, Case, Exploration } from '../cases/explore.ts';
@@ -7,6 +7,7 @@ import { evaluate } from '../evaluate.ts';
 import { countOf, tensorBytes } from '../tensors.ts';
 import { describeInstance, sizeOf, type Instance } from '../cases/instance.ts';
 import { ask, type Answer } from '../cases/verdict.ts';
+import { flopsOf } from '../cases/work.ts';
 import { directCall, inputsOf, single } from '../single.ts';
 import { describeError, type Workbench } from '../workbench.ts';
 
@@ -61,7 +62,7 @@ function estimate(bench: Workbench, c: Pick<Case, 'rule' | 'instance'>, answer: 
   }
   let flops = 0;
   for (const binding of answer.match.bindings) {
-    const own = flopsOf(bench, binding);
+    const own = flopsOf(binding, session);
     if (own === null) return null;
     flops += own;
   }
@@ -72,18 +73,6 @@ function estimate(bench: Workbench, c: Pick<Case, 'rule' | 'instance'>, answer: 
   const shape = out.kind === 'tensor' ? out.shape.map((d) => session.exprs.valueOf(d) ?? 0) : [];
   const bytes = c.instance.leaves.reduce((n, l) => n + tensorBytes(l.dtype, l.shape), 0) + countOf(shape) * 4;
   return Math.max(flops / peak, bytes / device.bandwidth) + device.launch.kernel;
-}
-
-function flopsOf(bench: Workbench, binding: Binding): number | null {
-  const { session } = bench;
-  const cost = session.facet(binding.callee, 'cost');
-  if (cost === undefined) return null;
-  try {
-    const call = { op: binding.callee, args: binding.args.map((a) => a?.type ?? null), attrs: { ...session.operator(binding.callee)?.signature.attrs, ...binding.attrs }, exprs: session.exprs, contents: () => null, dtype: (n: string) => session.dtype(n), tensor: (i: number) => binding.args[i]!.type, fail: (code: string, message: string) => session.fail({ code, message }) } as unknown as InferCall;
-    return session.exprs.valueOf(cost(call).flops);
-  } catch {
-    return null;
-  }
 }
 
 /** Compares estimates with what the device takes. How many could be measured. */
