@@ -61,6 +61,7 @@ async function checkSample(bench: Workbench, frontends: readonly Frontend[], sam
     bench.check('contract/sample', problem === undefined ? null : `${sample.file}: the module is not sound: ${problem.message} [${problem.code}]`);
     return { module, text: printModule(module) };
   };
+  bench.step(`${frontend!.name} imports ${sample.file}`);
   let first: string;
   try {
     const { module, text } = await read({ synchronous: true });
