@@ -186,6 +186,9 @@ describe('a library from outside', () => {
     const elsewhere = await compiled(layer, withLibrary({ ...acmeRows, provides: [{ format: 'object', symbols, bytes, requires: { ...here, arch: 'pdp11' } }] }));
     expect(elsewhere.compilation.diagnostics).toMatchObject([{ code: 'dispatch/unusable-library', message: expect.stringContaining('pdp11') as string }]);
     elsewhere.compilation.dispose();
+    const newer = await compiled(layer, withLibrary({ ...acmeRows, provides: [{ format: 'object', symbols, bytes, requires: { ...here, features: ['avx4096'] } }] }));
+    expect(newer.compilation.diagnostics).toMatchObject([{ code: 'dispatch/unusable-library', message: expect.stringContaining('avx4096') as string }]);
+    newer.compilation.dispose();
   });
 
   it('ends the run with its name where a routine fails', async () => {
@@ -201,6 +204,9 @@ describe('a library from outside', () => {
     expect(compilation.placements.every((p) => p.library === undefined && p.rejected.length === 0)).toBe(true);
     const one = await compiled(layer, withLibrary(acmeRows, { dispatch: { disable: ['acme-rows/matmul'] } }));
     expect(one.compilation.placements.map((p) => p.library)).toEqual([undefined, undefined, undefined, 'acme-rows/softmax-rows']);
+    const none = await compiled(layer, withLibrary(acmeRows, { passes: { disable: ['dispatch-libraries'] } }));
+    expect(none.compilation.placements.every((p) => p.library === undefined)).toBe(true);
+    none.compilation.dispose();
     compilation.dispose();
     one.compilation.dispose();
   });

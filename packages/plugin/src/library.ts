@@ -60,7 +60,7 @@ export interface LibraryCall {
 /**
  * Code in a format of the target's. `cpu-c` links two: `c-source`, a translation unit of C11 in `text`, compiled with the
  * flags of generated code, and `object`, an object file in `bytes`, for the machine that `requires` states
- * (`{ arch: 'x64', platform: 'linux' }`, as Node names them). Every symbol is
+ * (`{ arch: 'x64', platform: 'linux', features: ['avx2'] }`: the first two as Node names them). Every symbol is
  *
  *     int32_t SYMBOL(void *const *operands, const int64_t *scalars, void *workspace);
  *

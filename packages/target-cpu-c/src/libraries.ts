@@ -1,4 +1,5 @@
 import { accept, diagnosticOf, reject, type CodegenRegion, type Library, type LibrarySupport, type TargetContext, type Verdict } from '@tenon/plugin';
+import { requiredFeatures } from './device.ts';
 import { buildSharedObject, type Toolchain, type Unit } from './toolchain.ts';
 
 /** Links libraries of C source text and of object files into generated code. */
@@ -21,6 +22,7 @@ function unitsOf(library: Library): readonly Unit[] {
 /** Compiles and links libraries by themselves, as a blob would: what they do not define, or define twice, shows here. */
 async function tryLink(libraries: readonly Library[], ctx: TargetContext, toolchain: Toolchain): Promise<Verdict> {
   const symbols: string[] = [];
+  const features = requiredFeatures(toolchain.macros);
   for (const { symbols: own, format, requires = {} } of libraries.flatMap((l) => l.provides)) {
     const bad = own.find((symbol) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(symbol) || symbol.startsWith('tenon_'));
     if (bad !== undefined) return reject('cpu-c/library-symbol', `${bad} is no name for a routine`, 'Symbols are C identifiers, and do not begin with tenon_.');
@@ -29,6 +31,8 @@ async function tryLink(libraries: readonly Library[], ctx: TargetContext, toolch
       if (wanted === here || (wanted === undefined && format !== 'object')) continue;
       return reject('cpu-c/library-machine', `its object file is for ${name} ${String(wanted ?? '(not stated)')}, this machine is ${here}`, null);
     }
+    const missing = (Array.isArray(requires['features']) ? requires['features'].map(String) : []).filter((f) => !features.includes(f));
+    if (missing.length > 0) return reject('cpu-c/library-machine', `it uses instructions that the target does not: ${missing.join(', ')}`, null);
     symbols.push(...own);
   }
   const references = [

@@ -5,7 +5,7 @@ import { fuseFunction, startFusion, type Fusion } from '../fuse/fuse.ts';
 import { inlineSource, sourceFunction } from '../fuse/source.ts';
 import { freshName, graphFunctions } from '../graph.ts';
 import { rankOffers, whyNot } from './decide.ts';
-import { checkDisabled, entriesFor, type NamedEntry } from './entries.ts';
+import { checkDisabled, dispatchName, entriesFor, type NamedEntry } from './entries.ts';
 import { collectLibraryOffers, type LibraryOffer } from './offers.ts';
 import type { DispatchRecord } from './report.ts';
 
@@ -16,7 +16,7 @@ import type { DispatchRecord } from './report.ts';
 export function dispatchPass(session: Session, records: DispatchRecord[]): Pass {
   checkDisabled(session);
   return {
-    name: 'dispatch-libraries',
+    name: dispatchName,
     phase: 'dispatch',
     doc: 'Replaces kernels, or parts of them, by calls of libraries.',
     run: async (module, ctx) => {

@@ -8,8 +8,12 @@ export interface NamedEntry {
   readonly entry: LibraryEntry;
 }
 
+export const dispatchName = 'dispatch-libraries';
+
 /** The entries that may replace kernels of a target: those of its libraries that the configuration does not switch off. */
 export function entriesFor(session: Session, target: string): readonly NamedEntry[] {
+  // Without the pass nobody would take away the operators that fusion keeps for it.
+  if (session.config.passes?.disable?.includes(dispatchName)) return [];
   const disabled = new Set(session.config.dispatch?.disable);
   return session.registry.libraries
     .filter((library) => library.target === target && !disabled.has(library.name))
