@@ -57,9 +57,10 @@ interface Job {
   readonly inner: readonly { readonly axis: Axis; readonly step: number }[];
 }
 
-function chooseTile(ctx: StageContext, { row, column }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
+function chooseTile(ctx: StageContext, { row, column, sum }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
   const { exprs } = ctx;
-  const best = tileSize(width, vectorRegisters(target), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const core = { width, registers: vectorRegisters(target), vectorBytes: width * (bytesOf[sum.form.store.value.dtype] ?? 4), l1: cacheBytes(target, 1) };
+  const best = tileSize(core, row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent), exprs.valueOf(exprs.product(sum.reduce.map((r) => r.extent))));
   const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
   const mostRows = row === null ? 1 : Math.max(best.rows, exprs.valueOf(row.extent) ?? 16);
   return {
