@@ -41,6 +41,9 @@ export function flatAccesses(ctx: StageContext, s: FormedStage): Expr[] {
   return [...loads, stored];
 }
 
+/** The flattened index of every load of a stage but of its own result. */
+export const flatLoads = (ctx: StageContext, s: FormedStage): readonly Expr[] => accesses(ctx, s).loads;
+
 /** Whether every load is contiguous or constant along a variable. */
 export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {
   return accesses(ctx, s).loads.every((index) => {
@@ -58,7 +61,7 @@ function bound(values: Values, iters: readonly IterVar[], indices: readonly Expr
 }
 
 /** The statement `out[…] = value` of a compute stage at given iteration values. */
-function computeAt(ctx: StageContext, s: FormedStage, values: Values): Stmt {
+export function computeAt(ctx: StageContext, s: FormedStage, values: Values): Stmt {
   const { exprs } = ctx;
   return {
     kind: 'store', buffer: s.form.store.buffer,
