@@ -31,7 +31,9 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
   const context = stageContext(fn, ctx);
   const forms = stages.map(formed);
   const everyStage = forms.every((f) => f !== null) ? (forms as FormedStage[]) : null;
-  const prefix = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
+  const common = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
+  // Rows that are one row keep nothing in cache, and nobody else busy.
+  const prefix = everyStage !== null && ctx.exprs.valueOf(ctx.exprs.product(everyStage[0]!.spatial.slice(0, common).map((i) => i.extent))) === 1 ? 0 : common;
   let body: Stmt;
   let globals = staged.temporaries;
   if (everyStage !== null && prefix > 0) {
