@@ -105,7 +105,7 @@ function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation
       if (fixed.has(result) || result.type.kind !== 'tensor') continue;
       const rank = result.type.shape.length;
       const permutation = elected(votes.get(result)) ?? followed(b, rank, decided, wishesOf(b.callee, state));
-      if (permutation !== null && permutation.length === rank && permutation.some((a, i) => a !== i)) decided.set(result, permutation);
+      if (permutation?.some((a, i) => a !== i)) decided.set(result, permutation);
     }
   }
   return decided;
@@ -140,12 +140,27 @@ function wishesOf(kernel: string, state: State): { readonly [buffer: string]: Pe
     for (const rule of state.rules) {
       const found = rule.layouts!(fn, state.ctx);
       if (found === null) continue;
+      checkWishes(found, fn, rule, state);
       wishes = found;
       break;
     }
     state.wishes.set(kernel, wishes);
   }
   return wishes;
+}
+
+/** Rules may come from anybody's plugin. */
+function checkWishes(wishes: { readonly [buffer: string]: Permutation }, fn: TensorFunction, rule: ScheduleRule, { ctx }: State): void {
+  const buffers = buffersOf(fn);
+  const fail = (message: string): never => ctx.fail({ code: 'schedule/layout', message: `${rule.id}: ${message}`, hint: 'The plugin that has the rule is at fault.' });
+  for (const [name, permutation] of Object.entries(wishes)) {
+    const buffer = buffers.get(name);
+    if (buffer === undefined) return fail(`there is no buffer ${name} in @${fn.name}`);
+    const rank = buffer.shape.length;
+    if (permutation.length !== rank || [...permutation].sort((a, b) => a - b).some((a, i) => a !== i)) {
+      return fail(`[${permutation.join(', ')}] is no order of the ${rank} axes of ${name} in @${fn.name}`);
+    }
+  }
 }
 
 /** The kernel that a call needs in the layouts of its arguments and results. */
@@ -167,7 +182,7 @@ function variant(b: Binding, decided: ReadonlyMap<Value, Permutation>, state: St
     const { name, shape } = s.buffer;
     // Temporaries lie as the rule would have them, else as what is around them.
     const own = wishes[name] ?? given.find((p) => p.length === shape.length);
-    if (own !== undefined && buffersOf(fn).get(name)!.shape.length === own.length) permutations.set(name, own);
+    if (own !== undefined) permutations.set(name, own);
   });
   const permuted = permuteBuffers(fn, permutations as Permutations, state.ctx.exprs as Exprs);
   const hash = hashFunction(permuted);
