@@ -292,6 +292,7 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'runtime/unknown-output': { cause: 'An output was asked for that the model does not have.', remedy: 'Correct its name; `tenon inspect MODEL` lists outputs.' },
   'schedule/contraction': { cause: 'The function is no sum of products that register tiles suit; the message says what differs.' },
   'schedule/layout': { cause: 'A schedule rule asks for an order of axes that its function\'s buffers cannot have.', remedy: 'Correct `layouts` of the rule that the message names.' },
+  'schedule/less-specific': { cause: 'A schedule rule that is more specific applies to the kernel.', remedy: 'Nothing; a higher `specificity` of the rule would prefer it.' },
   'session/aborted': { cause: 'The `AbortSignal` given was aborted.', remedy: 'Nothing: that is what was asked for.' },
   'session/conflict': { cause: 'Two plugins declare the same operator, target, pass, rule or dtype.' },
   'session/contract-level': { cause: 'A plugin was built against another version of the contract than this compiler speaks.', remedy: 'Update the one that is older: the message says which.' },

@@ -1,5 +1,5 @@
-import type { Binding, GraphFunction, IRModule, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
-import { buffersOf, hashFunction, visitStmts, type Exprs, type Session } from '@tenon/core';
+import type { Binding, GraphFunction, IRModule, LayoutRecord, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
+import { buffersOf, hashFunction, printType, visitStmts, type Exprs, type Session } from '@tenon/core';
 import { permuteBuffers, type Permutations } from '@tenon/schedule';
 import { freshName, graphFunctions } from './graph.ts';
 
@@ -9,24 +9,24 @@ import { freshName, graphFunctions } from './graph.ts';
  * inputs. Kernels are rewritten by permuting indices, so that no value is ever transposed for the sake of a layout.
  * Parameters and results of a region, constants, and what operators view stay as they are.
  */
-export function layoutPass(session: Session): Pass {
+export function layoutPass(session: Session, records: LayoutRecord[]): Pass {
   return {
     name: 'assign-layouts',
     phase: 'layout',
     doc: 'Orders the axes of values between kernels as the kernels would have them.',
-    run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules),
+    run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules, records),
   };
 }
 
 type Permutation = readonly number[];
 
-function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[]): IRModule {
+function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[], records: LayoutRecord[]): IRModule {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const rules = schedules.filter((r) => r.target === target.name && r.layouts !== undefined).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
   if (rules.length === 0) return module;
   const functions = new Map(module.functions);
-  const state: State = { ctx: ctx as PassContext & TargetContext, module, functions, rules, wishes: new Map(), variants: new Map() };
+  const state: State = { ctx: ctx as PassContext & TargetContext, module, functions, rules, wishes: new Map(), variants: new Map(), records };
   let changed = false;
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] !== target.name) continue;
@@ -52,6 +52,7 @@ interface State {
   readonly wishes: Map<string, { readonly [buffer: string]: Permutation }>;
   /** Kernels by their structure in the layouts that they are called with. */
   readonly variants: Map<string, string>;
+  readonly records: LayoutRecord[];
 }
 
 function assignFunction(fn: GraphFunction, state: State): GraphFunction {
@@ -66,6 +67,7 @@ function assignFunction(fn: GraphFunction, state: State): GraphFunction {
       const { shape } = r.type;
       const value: Value = { ...r, type: { ...r.type, shape: permutation.map((a) => shape[a]!) } };
       values.set(r, value);
+      state.records.push({ target: state.ctx.target.name, region: fn.name, value: r.name, order: permutation, type: printType(value.type) });
       return value;
     });
     return { ...b, callee: variant(b, decided, state), args: b.args.map((a) => (a === null ? null : (values.get(a) ?? a))), results };

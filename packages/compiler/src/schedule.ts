@@ -1,19 +1,9 @@
-import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
+import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, RejectedSchedule, ScheduleRecord, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
 import { Packer, packingOf, type Packing } from './pack.ts';
-
-/** Which rule took a kernel, and why the others did not. */
-export interface ScheduleRecord {
-  readonly kernel: string;
-  readonly target: string;
-  readonly rule: string | null;
-  readonly rejected: readonly { readonly rule: string; readonly code: string; readonly message: string }[];
-  /** The free choices that the rule took: the trace that makes the same schedule again. */
-  readonly choices: readonly { readonly name: string; readonly value: number | string | boolean }[];
-}
 
 /**
  * Schedules every kernel of a target with the most specific rule that fits, removes its blocks, and cuts it into launches:
@@ -67,7 +57,9 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
         const kernel = module.functions.get(binding.callee);
         if (kernel?.kind !== 'tensor') return ctx.fail({ code: 'schedule/callee', message: `@${binding.callee} is not a tensor function` });
         ctx.progress('schedule kernels');
-        scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
+        const applied = applyRule(kernel, mine, ctx);
+        scheduled = cut(applied.scheduled, functions, ctx, dims);
+        records.push({ ...applied.record, launches: scheduled.pieces.map((p) => p.name) });
         done.set(binding.callee, scheduled);
       }
       bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
@@ -81,26 +73,31 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
   };
 }
 
-function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext, records: ScheduleRecord[]): TensorFunction {
+/** The function as its rule has it, and what there is to say of that; `launches` is not known yet. */
+function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext): { scheduled: TensorFunction; record: Omit<ScheduleRecord, 'launches'> } {
   const targetCtx = ctx as PassContext & { readonly target: NonNullable<PassContext['target']> };
-  const rejected: { rule: string; code: string; message: string }[] = [];
+  const rejected: RejectedSchedule[] = [];
+  const choices: { name: string; value: number | string | boolean }[] = [];
+  let taken: ScheduleRule | null = null;
   for (const rule of rules) {
-    const verdict: Verdict = rule.applies(fn, targetCtx);
-    if (verdict.ok) {
-      const choices: { name: string; value: number | string | boolean }[] = [];
-      records.push({ kernel: fn.name, target: targetCtx.target.name, rule: rule.id, rejected, choices });
-      return rule.apply(fn, targetCtx, {
-        choose: (name, values, byDefault) => {
-          if (!values.includes(byDefault)) ctx.fail({ code: 'schedule/choice', message: `${rule.id}: the default ${byDefault} of ${name} is not among its values` });
-          choices.push({ name, value: byDefault });
-          return byDefault;
-        },
-      });
+    if (taken !== null) {
+      rejected.push({ rule: rule.id, code: 'schedule/less-specific', message: `its specificity is ${rule.specificity}, that of ${taken.id} ${taken.specificity}`, hint: null });
+      continue;
     }
-    rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message });
+    const verdict: Verdict = rule.applies(fn, targetCtx);
+    if (verdict.ok) taken = rule;
+    else rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message, hint: verdict.hint });
   }
-  records.push({ kernel: fn.name, target: targetCtx.target.name, rule: null, rejected, choices: [] });
-  return fn;
+  const record = { kernel: fn.name, target: targetCtx.target.name, rule: taken?.id ?? null, rejected, choices };
+  if (taken === null) return { scheduled: fn, record };
+  const scheduled = taken.apply(fn, targetCtx, {
+    choose: (name, values, byDefault) => {
+      if (!values.includes(byDefault)) ctx.fail({ code: 'schedule/choice', message: `${taken.id}: the default ${byDefault} of ${name} is not among its values` });
+      choices.push({ name, value: byDefault });
+      return byDefault;
+    },
+  });
+  return { scheduled, record };
 }
 
 /** Cuts a scheduled function at its outermost statements, and lowers each part. */

@@ -17,7 +17,7 @@ const last: readonly number[] = [1, 0];
 async function assigned(text: string, ...schedules: readonly ScheduleRule[]): Promise<{ before: IRModule; module: IRModule; session: Session }> {
   const session = testSession({ plugins: [testTarget({ name: 'k' }), rules(...schedules)] });
   const before = read(session, text);
-  const module = await runPass(session, layoutPass(session), before, await session.resolveTarget('k', {}));
+  const module = await runPass(session, layoutPass(session, []), before, await session.resolveTarget('k', {}));
   return { before, module, session };
 }
 
