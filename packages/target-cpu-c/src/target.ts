@@ -5,6 +5,7 @@ import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol
 import { describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
+import { limitsSource } from './runtime/limits-source.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
@@ -112,7 +113,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
 
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
-  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
+  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }, { name: 'the limits', text: limitsSource }];
   const bytes = await buildSharedObject(toolchain, all, {
     cache: ctx.host.cache,
     signal: ctx.signal,

@@ -7,7 +7,7 @@ const arithmetic = new Set(['add', 'sub', 'mul', 'div', 'min', 'max', 'truncmod'
 /**
  * Floating-point operations of a lowered function, as a formula in dims: every arithmetic operation and intrinsic counts
  * one, a fused multiply-add two. Where a branch decides, its first side counts (full tiles before their edges); a loop over
- * what is left of a fixed number counts as that many.
+ * what is left, a fixed number at most, counts as in the first round of the loops around it.
  */
 export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
   const inner = new Set(declaredVariables(fn.body));
@@ -24,9 +24,11 @@ export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
     const here = exprs.int(own);
     switch (stmt.kind) {
       case 'for': {
-        const most = stmt.extent.op === 'min' ? stmt.extent.args.find((e) => e.op === 'const') : undefined;
         if (!dependent(stmt.extent)) return exprs.mul(stmt.extent, count(stmt.body));
-        return most === undefined ? count(stmt.body) : exprs.mul(most, count(stmt.body));
+        const most = stmt.extent.op === 'min' ? stmt.extent.args.find((e) => e.op === 'const') : undefined;
+        if (most === undefined) return count(stmt.body);
+        const first = exprs.substitute(stmt.extent, new Map(exprs.variables(stmt.extent).filter((v) => inner.has(v)).map((v) => [v, exprs.int(0)])));
+        return exprs.mul(dependent(first) ? most : first, count(stmt.body));
       }
       case 'if': return exprs.add(here, count(stmt.then));
       default: return childrenOf(stmt).map(count).reduce((a, b) => exprs.add(a, b), here);
