@@ -1,4 +1,7 @@
-import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, RejectedSchedule, ScheduleRecord, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
+import {
+  intrinsicsOf,
+  type Binding, type Buffer, type GraphFunction, type IRModule, type PassContext, type Pass, type RejectedSchedule, type ScheduleRecord, type ScheduleRule, type Scope, type Stmt, type TensorFunction, type Value, type Verdict, type TargetContext,
+} from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
@@ -102,6 +105,7 @@ function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: Pass
 
 /** Cuts a scheduled function at its outermost statements, and lowers each part. */
 function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext, dims: Scope): Scheduled {
+  const intrinsics = intrinsicsOf(ctx as PassContext & TargetContext);
   const temporaries: Buffer[] = [];
   let body: Stmt = fn.body;
   while (body.kind === 'alloc' && body.buffer.scope === 'global') {
@@ -139,7 +143,7 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
       inputs: [...inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), ...updates.map((b) => ({ ...buffers.get(b)!, name: `${b}_before`, scope: 'global' }))],
       outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
     };
-    const lowered = withScalars(lower(piece, ctx.exprs, dims));
+    const lowered = withScalars(lower(piece, ctx.exprs, dims, { intrinsics }));
     functions.set(name, lowered);
     return { name, inputs, outputs, updates, scalars: lowered.scalars };
   });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
-import { TenonError } from '@tenon/plugin';
+import { intrinsicsOf, TenonError } from '@tenon/plugin';
+import { descriptionOf } from '@tenon/core';
 import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
@@ -73,6 +74,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   const described = new Map<string, string[]>();
   const generated = new Map<unknown, { kernel: Kernel; symbols: string[] }>();
   const support = new Support();
+  const intrinsics = new Map(intrinsicsOf(ctx).map((intrinsic) => [intrinsic.name, { intrinsic, description: descriptionOf(exprs, intrinsic) }]));
   const entryTexts: string[] = [];
   const entries: EntryManifest[] = [];
 
@@ -86,7 +88,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
       let known = generated.get(fn);
       if (known === undefined) {
         ctx.progress('generate C', generated.size);
-        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts });
+        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts, intrinsics });
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
           if (!units.has(symbol)) units.set(symbol, { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) });
