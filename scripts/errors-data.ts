@@ -297,6 +297,7 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'session/conflict': { cause: 'Two plugins declare the same operator, target, pass, rule or dtype.' },
   'session/contract-level': { cause: 'A plugin was built against another version of the contract than this compiler speaks.', remedy: 'Update the one that is older: the message says which.' },
   'session/duplicate-plugin': { cause: 'A plugin is in the configuration twice.' },
+  'session/intrinsic': { cause: 'A plugin declares a tensor intrinsic whose description is no tensor function.', remedy: 'Correct `description` in the plugin that declares it.' },
   'target/duplicate': { cause: '`targets` names a target twice.' },
   'target/none': { cause: 'No plugin brings a target.' },
   'target/unknown': { cause: '`targets` or `--target` names a target that no plugin brings.', remedy: 'Correct its name, or add its plugin to the configuration; `tenon doctor` lists targets.' },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { accept, definePlugin, diagnosticOf, intrinsicsOf, reject, type GraphFunction, type HostTensor, type IRModule, type Plugin, type ScheduleRule, type TensorIntrinsic } from '@tenon/plugin';
+import { evaluateDim } from '@tenon/artifact';
 import { compileModule, type Compilation } from '@tenon/compiler';
 import { evaluateGraph } from '@tenon/interp';
 import type { Session } from '@tenon/core';
@@ -7,6 +8,7 @@ import { Schedule, stagesOf } from '@tenon/schedule';
 import { outputAgreement } from './support/compare.ts';
 import { cpuConfig, host, load } from './support/engines.ts';
 import { generator, randomTensor } from './support/random.ts';
+import { roundTripProblem } from './support/round-trip.ts';
 
 /** A vendor's instruction, in C: products of eight pairs are added to a sum. */
 const dot8: TensorIntrinsic = {
@@ -54,7 +56,7 @@ function product(session: Session): IRModule {
 const inputs = (n: number): HostTensor[] => [randomTensor(generator(n), 'f32', [n, 24], [-1, 1]), randomTensor(generator(2), 'f32', [24, 5], [-1, 1])];
 
 /** Compiles with the plugin; gives what the reference makes of the inputs before, and the interpreter of the scheduled module. */
-async function compiled(plugin: Plugin, sizes: readonly number[]): Promise<{ compilation: Compilation; want: HostTensor[][]; scheduled: HostTensor[][] }> {
+async function compiled(plugin: Plugin, sizes: readonly number[]): Promise<{ compilation: Compilation; want: HostTensor[][]; scheduled: HostTensor[][]; module: IRModule }> {
   const want: HostTensor[][] = [];
   const scheduled: HostTensor[][] = [];
   let session!: Session;
@@ -66,15 +68,19 @@ async function compiled(plugin: Plugin, sizes: readonly number[]): Promise<{ com
     return module;
   }, { config: { ...cpuConfig, plugins: [...cpuConfig.plugins!, plugin], verify: 'pass' }, host, onPhase: (phase, _, module) => void (phase === 'schedule' && (after = module)) });
   for (const n of sizes) scheduled.push(await evaluateGraph(after, after.functions.get('main') as GraphFunction, inputs(n), session));
-  return { compilation, want, scheduled };
+  return { compilation, want, scheduled, module: after };
 }
 
 describe('a tensor intrinsic that a plugin declares', () => {
   it('is reached by tensorize, interpreted by its description, and run as its text', async () => {
     const sizes = [1, 7, 33];
-    const { compilation, want, scheduled } = await compiled(acme(), sizes);
+    const { compilation, want, scheduled, module: scheduledModule } = await compiled(acme(), sizes);
     expect(compilation.schedules).toEqual([expect.objectContaining({ rule: 'acme/dots' })]);
     expect(compilation.listings[0]!.text).toContain('/* acme.dot8 */');
+    expect(roundTripProblem(scheduledModule)).toBeNull();
+    const kernel = compilation.manifest.regions[0]!.variants[0]!.kernels[0]!;
+    // 2 · 24 operations for each of 5 sums, and what comes after.
+    expect(evaluateDim(kernel.flops!, new Map([['n', 1]]))).toBeGreaterThanOrEqual(240);
     const runnable = await load(compilation);
     try {
       for (const [i, n] of sizes.entries()) {
