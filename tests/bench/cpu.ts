@@ -8,7 +8,7 @@
  * its weights over the memory's bandwidth.
  *
  * Threads of either may go on waiting for work at full speed for a while after a run, on the core that the other needs
- * next. Before each turn the process is left alone until that has ended; then one run warms up and one is timed.
+ * next. Before each turn the process is left alone until that has ended; then some runs warm up and one is timed.
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
