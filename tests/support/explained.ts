@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { OperatorEstimate, PartitionReport } from '@tenon/plugin';
+import type { LayoutRecord, OperatorEstimate, PartitionReport, ScheduleRecord } from '@tenon/plugin';
 import { locationOf, readModel } from '@tenon/frontend-onnx';
 import { host } from './engines.ts';
 import { repository } from './data.ts';
@@ -19,6 +19,11 @@ export interface Explained {
   readonly eliminated: readonly { readonly op: string; readonly loc: string }[];
   readonly graph: { readonly uses: readonly (readonly string[])[] } | null;
   readonly partition: PartitionReport | null;
+  readonly schedules: readonly (ScheduleRecord & {
+    readonly ops: readonly string[]; readonly locs: readonly string[]; readonly regions: readonly string[];
+    readonly libraries: readonly { readonly op: string; readonly entry: string; readonly code: string; readonly message: string }[];
+  })[] | null;
+  readonly layouts: readonly (LayoutRecord & { readonly loc: string | null })[] | null;
   readonly problems: readonly { readonly code: string }[];
 }
 

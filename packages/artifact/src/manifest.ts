@@ -1,4 +1,4 @@
-import type { PartitionReport, Placement } from '@tenon/plugin';
+import type { LayoutRecord, PartitionReport, Placement, ScheduleRecord } from '@tenon/plugin';
 import type { DimProgram } from './dim-program.ts';
 
 /** Data as JSON holds it. */
@@ -33,6 +33,10 @@ export interface ArtifactReport {
   readonly placements: readonly Placement[];
   /** The partition as a whole; absent where there is only the host. */
   readonly partition?: PartitionReport;
+  /** Which schedule rule took each kernel and why; absent where the compiler says nothing of it. */
+  readonly schedules?: readonly ScheduleRecord[];
+  /** Values that lie otherwise than the model has them. */
+  readonly layouts?: readonly LayoutRecord[];
 }
 
 /** A named run of bytes, 64-byte aligned in the file. */

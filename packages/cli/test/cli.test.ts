@@ -8,6 +8,7 @@ import { runCli } from '../src/cli.ts';
 import { exitCodes } from '../src/exit-codes.ts';
 import { readNpy } from '../src/npy.ts';
 import { doubledRelu, unsupportedModel } from './onnx.ts';
+import { traceProblem, type Trace } from './trace.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tenon-cli-'));
 const at = (name: string): string => join(folder, name);
@@ -107,7 +108,16 @@ describe('commands', () => {
     const { data } = await json('run', artifact, '-i', 'x=[2,3]:-1', '--profile', '--trace', at('trace.json'));
     expect(data['outputs']).toEqual([expect.objectContaining({ name: 'y', shape: [2, 3], min: 0, max: 0, file: null })]);
     expect(data['profile']).toMatchObject({ kernels: [expect.objectContaining({ ops: ['math.add', 'nn.relu'] })] });
-    expect(JSON.parse(readFileSync(at('trace.json'), 'utf8'))).toMatchObject({ displayTimeUnit: 'ms' });
+    expect(data['profile']).toMatchObject({ limits: { 'cpu-c': { source: 'measured' } }, kernels: [expect.objectContaining({ percentOfLimit: expect.any(Number) })] });
+    const { flops, bandwidth } = (data['profile'] as unknown as { readonly limits: { readonly [loader: string]: { readonly flops: number; readonly bandwidth: number } } }).limits['cpu-c']!;
+    // Any processor since 2005 computes and reads more than that, and none so far a thousand times as much.
+    expect([flops > 1e9, flops < 1e14, bandwidth > 1e8, bandwidth < 1e13]).toEqual([true, true, true, true]);
+    const trace = JSON.parse(readFileSync(at('trace.json'), 'utf8')) as unknown;
+    expect(traceProblem(trace)).toBeNull();
+    expect((trace as Trace).traceEvents.filter((e) => e.cat === 'kernel')).toEqual([
+      expect.objectContaining({ ph: 'X', name: expect.stringContaining('add_relu'), args: expect.objectContaining({ ops: ['math.add', 'nn.relu'], flops: expect.any(Number), bytes: 48, percentOfLimit: expect.any(Number) }) }),
+    ]);
+    expect((await tenon('run', artifact, '-i', 'x=[2,3]:-1', '--profile')).out).toMatch(/^kernel +time +share +of limit +GFLOP\/s +GB\/s +operators +in the model\nadd_relu.* %.*\nlimit of cpu-c, measured: \d+ GFLOP\/s, [\d.]+ GB\/s from memory\nabove 100 %: from caches\n1 of 1 kernels/m);
     expect((await tenon('run', artifact, '-i', 'ones', '--target', 'cpu-c')).err).toContain('compiled already');
 
     const bytes = readFileSync(artifact);

@@ -31,7 +31,7 @@ export function network(count: number, targets: readonly string[]): Explanation 
     }],
   };
   return {
-    subject: `made-up/${count}.onnx`, compiler: 'tenon', targets: summarize(operators, targets, partition), operators, eliminated: [], transfers: null, problems: [], partition,
+    subject: `made-up/${count}.onnx`, compiler: 'tenon', targets: summarize(operators, targets, partition), operators, eliminated: [], transfers: null, problems: [], partition, schedules: null, layouts: null,
     graph: { inputs: [{ name: 'x', value: 'x', type: 'f32[1, 128, 768]' }], outputs: [{ name: 'y', value: `v${count - 1}`, type: 'f32[1, 128, 768]' }], uses, constants: uses.map(() => []) },
   };
 }

@@ -1,6 +1,6 @@
 import {
   diagnosticOf, TenonError,
-  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type Loader, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan,
+  type Attrs, type ByteSource, type Config, type Diagnostic, type Frontend, type Host, type IRModule, type LayoutRecord, type Loader, type PartitionReport, type Pass, type Phase, type Placement, type RegionPlan, type ScheduleRecord,
 } from '@tenon/plugin';
 import { learnDim, PassManager, Session, type PassRecord, type ResolvedTarget } from '@tenon/core';
 import { dispatchPass } from './dispatch/dispatch.ts';
@@ -17,7 +17,7 @@ import { legalizePass } from './passes/legalize.ts';
 import { withFallbacks } from './partition/fallback.ts';
 import { partition, type Partitioned } from './partition/partition.ts';
 import { checkRequired } from './partition/report.ts';
-import { schedulePass, type ScheduleRecord } from './schedule.ts';
+import { schedulePass } from './schedule.ts';
 
 export const version = '0.1.0';
 
@@ -45,6 +45,7 @@ export interface Compilation extends Linked {
   readonly report: PartitionReport | null;
   readonly plans: ReadonlyMap<string, RegionPlan>;
   readonly schedules: readonly ScheduleRecord[];
+  readonly layouts: readonly LayoutRecord[];
   /** What computes each operator of kernels for which there are libraries. */
   readonly dispatches: readonly DispatchRecord[];
   readonly passes: readonly PassRecord[];
@@ -77,7 +78,7 @@ export async function importModel(source: ByteSource, options: CompileOptions): 
   return withSession(options, async (session) => {
     const frontend = await chooseFrontend(source, session);
     const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
-    const manager = createManager(session, options, [], []);
+    const manager = createManager(session, options, { schedules: [], dispatches: [], layouts: [] });
     return { module: await canonicalize(session.hooks.moduleImported.call(imported), manager), session };
   });
 }
@@ -96,7 +97,14 @@ async function withSession<T>(options: CompileOptions, body: (session: Session) 
   }
 }
 
-function createManager(session: Session, options: CompileOptions, schedules: ScheduleRecord[], dispatches: DispatchRecord[]): PassManager {
+/** What passes have to say besides the module. */
+interface Records {
+  readonly schedules: ScheduleRecord[];
+  readonly dispatches: DispatchRecord[];
+  readonly layouts: LayoutRecord[];
+}
+
+function createManager(session: Session, options: CompileOptions, { schedules, dispatches, layouts }: Records): PassManager {
   const builtin: readonly Pass[] = [
     foldConstants('fold-constants', 'canonicalize'),
     commonSubexpressions('common-subexpressions', 'canonicalize', { after: ['fold-constants'] }),
@@ -107,7 +115,7 @@ function createManager(session: Session, options: CompileOptions, schedules: Sch
     deadCode('dead-legalized', 'legalize', { after: ['common-legalized'] }),
     fusePass((target) => entriesFor(session, target).length > 0),
     dispatchPass(session, dispatches),
-    layoutPass(session),
+    layoutPass(session, layouts),
     schedulePass(session, schedules),
   ];
   return new PassManager(session, builtin, options.onPrint === undefined ? {} : { onPrint: options.onPrint });
@@ -127,10 +135,10 @@ async function canonicalize(module: IRModule, manager: PassManager): Promise<IRM
 async function run(
   imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string } | null, importMilliseconds: number,
 ): Promise<Compilation> {
-  const schedules: ScheduleRecord[] = [];
-  const dispatches: DispatchRecord[] = [];
+  const records: Records = { schedules: [], dispatches: [], layouts: [] };
+  const { schedules, dispatches, layouts } = records;
   const phases: { phase: Phase; target: string | null; milliseconds: number }[] = [{ phase: 'import', target: null, milliseconds: importMilliseconds }];
-  const manager = createManager(session, options, schedules, dispatches);
+  const manager = createManager(session, options, records);
   const targets = await resolveTargets(session);
   const timed = async (phase: Phase, target: string | null, step: () => IRModule | Promise<IRModule>): Promise<IRModule> => {
     session.progress(phase);
@@ -180,7 +188,7 @@ async function run(
   const placements = withLibraries(placed, dispatches);
   if (placed !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));
-  const linked = link({ module, session, targets, blobs, placements, report, model, version });
+  const linked = link({ module, session, targets, blobs, placements, report, schedules, layouts, model, version });
   return {
     ...linked,
     toBytes: async () => {
@@ -188,7 +196,7 @@ async function run(
       session.hooks.emit.call(bytes);
       return bytes;
     },
-    module, placements, report, plans, schedules, dispatches, targets, phases,
+    module, placements, report, plans, schedules, layouts, dispatches, targets, phases,
     passes: manager.records,
     diagnostics: session.diagnostics,
     listings: blobs.map(({ target, blob }) => ({ target, text: blob.listing })),

@@ -4,4 +4,4 @@ export { planRegion } from './memory/plan-region.ts';
 export { costKey, typicalDims } from './partition/estimate.ts';
 export { cutRegions } from './partition/regions.ts';
 export type { DispatchRecord } from './dispatch/report.ts';
-export type { ScheduleRecord } from './schedule.ts';
+export type { LayoutRecord, ScheduleRecord } from '@tenon/plugin';

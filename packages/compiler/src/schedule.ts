@@ -1,20 +1,13 @@
-import type { Binding, Buffer, Expr, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
+import {
+  intrinsicsOf,
+  type Binding, type Buffer, type Expr, type GraphFunction, type IRModule, type PassContext, type Pass, type RejectedSchedule, type ScheduleRecord, type ScheduleRule, type Scope, type Stmt, type TensorFunction, type Value, type Verdict, type TargetContext,
+} from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
 import { flopsOf } from './memory/flops.ts';
 import { Packer, packingOf, type Packing } from './pack.ts';
-
-/** Which rule took a kernel, and why the others did not. */
-export interface ScheduleRecord {
-  readonly kernel: string;
-  readonly target: string;
-  readonly rule: string | null;
-  readonly rejected: readonly { readonly rule: string; readonly code: string; readonly message: string }[];
-  /** The free choices that the rule took: the trace that makes the same schedule again. */
-  readonly choices: readonly { readonly name: string; readonly value: number | string | boolean }[];
-}
 
 /**
  * Schedules every kernel of a target with the most specific rule that fits, removes its blocks, and cuts it into launches:
@@ -68,7 +61,9 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
         const kernel = module.functions.get(binding.callee);
         if (kernel?.kind !== 'tensor') return ctx.fail({ code: 'schedule/callee', message: `@${binding.callee} is not a tensor function` });
         ctx.progress('schedule kernels');
-        scheduled = cut(applyRule(kernel, mine, ctx, records), flopsOf(kernel, ctx.exprs), functions, ctx, dims);
+        const applied = applyRule(kernel, mine, ctx);
+        scheduled = cut(applied.scheduled, flopsOf(kernel, ctx.exprs, ctx.intrinsics()), functions, ctx, dims);
+        records.push({ ...applied.record, launches: scheduled.pieces.map((p) => p.name) });
         done.set(binding.callee, scheduled);
       }
       bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
@@ -82,30 +77,36 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
   };
 }
 
-function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext, records: ScheduleRecord[]): TensorFunction {
+/** The function as its rule has it, and what there is to say of that; `launches` is not known yet. */
+function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: PassContext): { scheduled: TensorFunction; record: Omit<ScheduleRecord, 'launches'> } {
   const targetCtx = ctx as PassContext & { readonly target: NonNullable<PassContext['target']> };
-  const rejected: { rule: string; code: string; message: string }[] = [];
+  const rejected: RejectedSchedule[] = [];
+  const choices: { name: string; value: number | string | boolean }[] = [];
+  let taken: ScheduleRule | null = null;
   for (const rule of rules) {
-    const verdict: Verdict = rule.applies(fn, targetCtx);
-    if (verdict.ok) {
-      const choices: { name: string; value: number | string | boolean }[] = [];
-      records.push({ kernel: fn.name, target: targetCtx.target.name, rule: rule.id, rejected, choices });
-      return rule.apply(fn, targetCtx, {
-        choose: (name, values, byDefault) => {
-          if (!values.includes(byDefault)) ctx.fail({ code: 'schedule/choice', message: `${rule.id}: the default ${byDefault} of ${name} is not among its values` });
-          choices.push({ name, value: byDefault });
-          return byDefault;
-        },
-      });
+    if (taken !== null) {
+      rejected.push({ rule: rule.id, code: 'schedule/less-specific', message: `its specificity is ${rule.specificity}, that of ${taken.id} ${taken.specificity}`, hint: null });
+      continue;
     }
-    rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message });
+    const verdict: Verdict = rule.applies(fn, targetCtx);
+    if (verdict.ok) taken = rule;
+    else rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message, hint: verdict.hint });
   }
-  records.push({ kernel: fn.name, target: targetCtx.target.name, rule: null, rejected, choices: [] });
-  return fn;
+  const record = { kernel: fn.name, target: targetCtx.target.name, rule: taken?.id ?? null, rejected, choices };
+  if (taken === null) return { scheduled: fn, record };
+  const scheduled = taken.apply(fn, targetCtx, {
+    choose: (name, values, byDefault) => {
+      if (!values.includes(byDefault)) ctx.fail({ code: 'schedule/choice', message: `${taken.id}: the default ${byDefault} of ${name} is not among its values` });
+      choices.push({ name, value: byDefault });
+      return byDefault;
+    },
+  });
+  return { scheduled, record };
 }
 
 /** Cuts a scheduled function at its outermost statements, and lowers each part. */
 function cut(fn: TensorFunction, flops: Expr, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext, dims: Scope): Scheduled {
+  const intrinsics = intrinsicsOf(ctx as PassContext & TargetContext);
   const temporaries: Buffer[] = [];
   let body: Stmt = fn.body;
   while (body.kind === 'alloc' && body.buffer.scope === 'global') {
@@ -143,7 +144,7 @@ function cut(fn: TensorFunction, flops: Expr, functions: Map<string, GraphFuncti
       inputs: [...inputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })), ...updates.map((b) => ({ ...buffers.get(b)!, name: `${b}_before`, scope: 'global' }))],
       outputs: outputs.map((b) => ({ ...buffers.get(b)!, scope: 'global' })),
     };
-    const lowered = withScalars(lower(piece, ctx.exprs, dims));
+    const lowered = withScalars(lower(piece, ctx.exprs, dims, { intrinsics }));
     functions.set(name, lowered);
     return { name, inputs, outputs, updates, scalars: lowered.scalars };
   });
@@ -163,7 +164,7 @@ function cut(fn: TensorFunction, flops: Expr, functions: Map<string, GraphFuncti
 function noteFlops(pieces: readonly Piece[], all: Expr, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext): void {
   const last = pieces.at(-1)!;
   const fn = functions.get(last.name) as TensorFunction;
-  const others = pieces.slice(0, -1).map((p) => flopsOf(functions.get(p.name) as TensorFunction, ctx.exprs));
+  const others = pieces.slice(0, -1).map((p) => flopsOf(functions.get(p.name) as TensorFunction, ctx.exprs, ctx.intrinsics()));
   const flops = ctx.exprs.valueOf(others.reduce((rest, f) => ctx.exprs.sub(rest, f), all));
   if (flops !== null && flops >= 0) functions.set(last.name, { ...fn, attrs: { ...fn.attrs, flops } });
 }

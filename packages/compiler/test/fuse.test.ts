@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { GraphFunction, HostTensor, IRModule, Value } from '@tenon/plugin';
+import type { GraphFunction, HostTensor, IRModule, ScheduleRecord, Value } from '@tenon/plugin';
 import { buffersOf, stagesText } from './stages.ts';
 import { evaluateGraph } from '@tenon/interp';
 import type { Session } from '@tenon/core';
 import { fusePass } from '../src/fuse/fuse.ts';
-import { schedulePass, type ScheduleRecord } from '../src/schedule.ts';
+import { schedulePass } from '../src/schedule.ts';
 import { floats, generator, kernels, main, read, runPass, testSession, testTarget } from './harness.ts';
 
 /** A module whose entry is a region of the kernel target. */
@@ -238,7 +238,7 @@ graph @main(%x: f32[4], %u: f32[2]) -> f32[4] attrs {target = "k"} {
     expect(launches[1]!.effects).toEqual({ mutates: [launches[1]!.args.length - 1], aliases: [[0, launches[1]!.args.length - 1]] });
     expect(launches[1]!.args.at(-1)).toBe(launches[0]!.results[0]);
     expect(launches[1]!.results).toEqual(main(module).results);
-    expect(records).toEqual([{ kernel: 'scatter_elements', target: 'k', rule: null, rejected: [], choices: [] }]);
+    expect(records).toEqual([{ kernel: 'scatter_elements', target: 'k', launches: ['scatter_elements_0', 'scatter_elements_1'], rule: null, rejected: [], choices: [] }]);
     await agree(module, before, session, [floats([4], generator(1)), floats([2], generator(2))]);
   });
 

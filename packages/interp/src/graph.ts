@@ -1,5 +1,5 @@
 import { TenonError, type Context, type GraphFunction, type HostTensor, type IRModule, type Value } from '@tenon/plugin';
-import { concreteAttrs, evaluateDim } from '@tenon/core';
+import { concreteAttrs, descriptionOf, evaluateDim } from '@tenon/core';
 import { fromBytes } from './host-tensor.ts';
 import { evaluateTensorFunction } from './tensor-function.ts';
 
@@ -19,6 +19,7 @@ export async function evaluateGraph(
     values.set(param, tensor);
   });
   const constants = new Map<string, HostTensor>();
+  const descriptions = new Map([...ctx.intrinsics()].map(([name, intrinsic]) => [name, descriptionOf(ctx.exprs, intrinsic)]));
   const get = async (value: Value): Promise<HostTensor> => {
     const found = values.get(value) ?? constants.get(value.constant ? value.name : '');
     if (found !== undefined) return found;
@@ -43,7 +44,7 @@ export async function evaluateGraph(
         if (callee?.kind !== 'tensor') throw new TenonError({ code: 'interp/callee', message: `@${binding.callee} is not a tensor function` });
         const scalars = new Map(known);
         callee.scalars.forEach((name, i) => scalars.set(name, evaluateDim(binding.scalars[i]!, known)));
-        results = evaluateTensorFunction(callee, present, scalars, new Map(binding.effects?.aliases.map(([result, arg]) => [result, args[arg]!])));
+        results = evaluateTensorFunction(callee, present, scalars, new Map(binding.effects?.aliases.map(([result, arg]) => [result, args[arg]!])), descriptions);
         break;
       }
       case 'region': {

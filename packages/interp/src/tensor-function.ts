@@ -13,10 +13,12 @@ type Action = (frame: Frame) => void;
 /**
  * Runs a tensor function, statement by statement, with every index checked. `dims` gives values to dims that do not
  * follow from the shapes of inputs, and to the function's scalars. Outputs start as zeros, or as copies of the tensors
- * that `initial` gives by position: what an output that is an argument's memory holds already.
+ * that `initial` gives by position: what an output that is an argument's memory holds already. Calls of `intrinsics` do what their
+ * descriptions do.
  */
 export function evaluateTensorFunction(
   fn: TensorFunction, inputs: readonly HostTensor[], dims: ReadonlyMap<string, number> = new Map(), initial: ReadonlyMap<number, HostTensor> = new Map(),
+  intrinsics: ReadonlyMap<string, TensorFunction> = new Map(),
 ): HostTensor[] {
   const known = new Map(dims);
   fn.inputs.forEach((buffer, i) => {
@@ -29,7 +31,7 @@ export function evaluateTensorFunction(
       if (d.op === 'var' && !known.has(d.value as string)) known.set(d.value as string, tensor.shape[axis]!);
     });
   });
-  const program = new Program(fn, known);
+  const program = new Program(fn, known, intrinsics);
   fn.inputs.forEach((buffer, i) => program.attach(buffer, inputs[i]!));
   const outputs = fn.outputs.map((buffer, i) => {
     const before = initial.get(i);
@@ -44,10 +46,12 @@ export function evaluateTensorFunction(
 class Program implements ScalarScope {
   readonly #fn: TensorFunction;
   readonly #dims: ReadonlyMap<string, number>;
+  readonly #intrinsics: ReadonlyMap<string, TensorFunction>;
   readonly #slots = new Map<string, number>();
   readonly #storage = new Map<string, Storage>();
 
-  constructor(fn: TensorFunction, dims: ReadonlyMap<string, number>) {
+  constructor(fn: TensorFunction, dims: ReadonlyMap<string, number>, intrinsics: ReadonlyMap<string, TensorFunction>) {
+    this.#intrinsics = intrinsics;
     this.#fn = fn;
     this.#dims = dims;
   }
@@ -118,6 +122,47 @@ class Program implements ScalarScope {
 
   #scalar(e: Expr): Evaluator {
     return compileScalar(e, this);
+  }
+
+  /**
+   * A call of an intrinsic: `name(operand…, stride…)`, each operand a load of its first element, then the strides of all in
+   * elements. Operands are copied out of their buffers, and outputs back.
+   */
+  #intrinsic(call: Expr, description: TensorFunction): Action {
+    const operands = [...description.inputs, ...description.outputs];
+    let next = operands.length;
+    const places = operands.map((operand, i) => {
+      const load = call.args[i]!;
+      const name = load.value as string;
+      const storage = this.#bufferStorage(name);
+      const shape = operand.shape.map((d) => evaluateDim(d, new Map()));
+      const strides = shape.map(() => this.#scalar(call.args[next++]!));
+      return { storage, shape, strides, first: this.#index(name, load.args.map((e) => this.#scalar(e))) };
+    });
+    const missing = (): never => {
+      throw new TenonError({ code: 'interp/out-of-bounds', message: `${this.#fn.name}: ${String(call.value)} goes beyond an operand` });
+    };
+    return (f) => {
+      const elements = places.map(({ storage, shape, strides, first }) => {
+        let positions = [first(f)];
+        shape.forEach((size, axis) => {
+          const stride = Number(strides[axis]!(f));
+          positions = positions.flatMap((p) => Array.from({ length: size }, (_, i) => p + i * stride));
+        });
+        return positions.every((p) => p >= 0 && p < storage.data!.length) ? positions : missing();
+      });
+      const tensors = places.map(({ storage, shape }, i): HostTensor => {
+        const tensor = zeros(operands[i]!.dtype, shape);
+        elements[i]!.forEach((p, k) => ((tensor.data as Float32Array)[k] = (storage.data as Float32Array)[p]!));
+        return tensor;
+      });
+      const inputs = description.inputs.length;
+      const results = evaluateTensorFunction(description, tensors.slice(0, inputs), new Map(), new Map(tensors.slice(inputs).map((t, i) => [i, t])), this.#intrinsics);
+      results.forEach((result, i) => {
+        const { storage } = places[inputs + i]!;
+        elements[inputs + i]!.forEach((p, k) => ((storage.data as Float32Array)[p] = (result.data as Float32Array)[k]!));
+      });
+    };
   }
 
   /**
@@ -238,6 +283,8 @@ class Program implements ScalarScope {
       case 'evaluate': {
         // What is fetched ahead must be there; fetching it changes nothing.
         const { value: call } = stmt;
+        const description = call.op === 'call' ? this.#intrinsics.get(call.value as string) : undefined;
+        if (description !== undefined) return this.#intrinsic(call, description);
         const value = this.#scalar(call.op === 'call' && call.value === 'prefetch' ? call.args[0]! : call);
         return (f) => void value(f);
       }

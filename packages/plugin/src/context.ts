@@ -8,7 +8,7 @@ import type { ByteSource, Host } from './host.ts';
 import type { ConstantDecl, IRModule, SourceDecl } from './module.ts';
 import type { Cost, FacetName, Facets, HostTensor, Operator } from './operator.ts';
 import type { Match, Pattern } from './pattern.ts';
-import type { TensorFunction } from './tensor.ts';
+import type { TensorFunction, TensorIntrinsic } from './tensor.ts';
 import type { Attrs, TensorType, Type } from './types.ts';
 
 /** What core's behaviour looks like to a plugin. One per session. */
@@ -20,6 +20,8 @@ export interface Context {
 
   operator(name: string): Operator | undefined;
   operators(): readonly Operator[];
+  /** Tensor intrinsics of all targets, by name. `intrinsicsOf` gives those that a target has. */
+  intrinsics(): ReadonlyMap<string, TensorIntrinsic>;
   facet<K extends FacetName>(op: string, name: K): (K extends keyof Facets ? Facets[K] : unknown) | undefined;
   dtype(name: string): DType;
   /** Bytes of a dense tensor, rounded up to whole bytes. */

@@ -16,6 +16,7 @@ export * from './library.ts';
 export * from './context.ts';
 export * from './pass.ts';
 export * from './placement.ts';
+export * from './schedule-report.ts';
 export * from './hooks.ts';
 export * from './define.ts';
 export * from './loader.ts';

@@ -72,12 +72,23 @@ export interface LoadOptions {
   readonly threads: number;
 }
 
+/** Rates that no kernel on the device exceeds, caches aside. */
+export interface DeviceLimits {
+  /** Float32 operations per second, a fused multiply-add counting two. */
+  readonly flops: number;
+  /** Bytes per second between memory and the device's cores. */
+  readonly bandwidth: number;
+  readonly source: 'measured' | 'declared';
+}
+
 export interface LoadedBlob {
   /**
    * Fixes arguments and dims of an entry, once for many runs. Views in order: parameters, results, constants, and the
    * workspace if the entry has one.
    */
   bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall;
+  /** What the device can do at best, for profiles: measured now, or declared. Absent, or null: nobody can tell. */
+  limits?(): Promise<DeviceLimits | null> | DeviceLimits | null;
   dispose(): void;
 }
 

@@ -41,6 +41,8 @@ export interface RejectedAlternative {
   readonly code: string;
   readonly message: string;
   readonly hint: string | null;
+  /** Set where a library for the operator's own target refused it, or was not worth calling. */
+  readonly library?: string;
 }
 
 /**

@@ -3,8 +3,8 @@ import type { Expr } from './expr.ts';
 import type { Constraint, Match, Pattern, Verdict } from './pattern.ts';
 import type { LibrarySupport } from './library.ts';
 import type { CodegenBlob, CodegenRegion } from './region.ts';
-import type { TensorFunction } from './tensor.ts';
-import type { Attrs } from './types.ts';
+import type { TensorFunction, TensorIntrinsic } from './tensor.ts';
+import type { Attrs, AttrValue } from './types.ts';
 
 /** Declared figures of a device, for cost models and schedules. */
 export interface DeviceModel {
@@ -41,6 +41,16 @@ export interface Target {
 /** A target of this session, with its options and device resolved. */
 export interface TargetContext extends Context {
   readonly target: { readonly name: string; readonly form: Target['form']; readonly options: Attrs; readonly device: DeviceModel };
+}
+
+/** The tensor intrinsics that a target has on this device: those declared for it whose `requires` the device's features meet. */
+export function intrinsicsOf(ctx: TargetContext): readonly TensorIntrinsic[] {
+  const { name, device } = ctx.target;
+  const meets = ([feature, wanted]: readonly [string, AttrValue]): boolean => {
+    const has = device.features[feature];
+    return has === wanted || (Array.isArray(has) && has.includes(wanted));
+  };
+  return [...ctx.intrinsics().values()].filter((i) => i.target === name && Object.entries(i.requires).every(meets));
 }
 
 /** States which operators a target takes, and how they map to it. */

@@ -1,10 +1,11 @@
+import type { Loader } from '@tenon/plugin';
 import { describe, expect, test } from 'vitest';
 import { biasRelu, buildArtifact, call, param, result, ret, value } from '../test/build.ts';
 import { failure } from '../test/failure.ts';
 import { testDevice, testLoader } from '../test/js-loader.ts';
-import { createRuntime, type Model, tensor, Tensor } from './index.ts';
+import { createRuntime, type Model, percentOfLimit, tensor, Tensor } from './index.ts';
 
-const load = async (loader = testLoader(), artifact = biasRelu()): Promise<Model> => createRuntime({ loaders: [loader] }).load(await buildArtifact(artifact));
+const load = async (loader: Loader = testLoader(), artifact = biasRelu()): Promise<Model> => createRuntime({ loaders: [loader] }).load(await buildArtifact(artifact));
 
 describe('run', () => {
   test('gives outputs by name, with their shapes', async () => {
@@ -213,7 +214,26 @@ describe('profile', () => {
     expect(profile.milliseconds).toBeGreaterThan(0);
     const trace = JSON.parse(JSON.stringify(profile.chromeTrace())) as ReturnType<typeof profile.chromeTrace>;
     expect(trace.traceEvents.filter((event) => event.cat === 'kernel').map((event) => [event.name, event.dur])).toEqual([['k0', 0.5], ['k1', 0.5]]);
-    expect(trace.traceEvents.filter((event) => event.ph === 'M').map((event) => event.args['name'])).toEqual(['run', 'transfers', 'js']);
+    expect(trace.traceEvents.filter((event) => event.ph === 'M').map((event) => event.args['name'])).toEqual(['Tenon', 'run', 'transfers', 'js']);
+  });
+  test('says how near kernels come to the limits of their device', async () => {
+    const loader = testLoader();
+    const limited: Loader = { ...loader, load: async (...args) => {
+      const blob = await loader.load(...args);
+      return { bind: (...bound) => blob.bind(...bound), dispose: () => blob.dispose(), limits: () => ({ flops: 4e9, bandwidth: 20e9, source: 'declared' }) };
+    } };
+    using model = await load(limited);
+    const { profile } = await model.run({ x: new Float32Array(1000).fill(2) }, { profile: true });
+    const limits = await model.limits();
+    expect(limits).toEqual({ js: { flops: 4e9, bandwidth: 20e9, source: 'declared' } });
+    // 1000 operations take 0.25 µs at best, 8000 bytes 0.4 µs: of 0.5 µs, 80 %.
+    expect(profile.kernels.map((k) => Math.round(percentOfLimit(k, limits)!))).toEqual([80, 80]);
+    expect(percentOfLimit({ ...profile.kernels[0]!, bytes: null }, limits)).toBeCloseTo(50);
+    expect(percentOfLimit({ ...profile.kernels[0]!, bytes: null, flops: null }, limits)).toBeNull();
+    expect(percentOfLimit({ ...profile.kernels[0]!, loader: 'other' }, limits)).toBeNull();
+    expect(profile.chromeTrace(limits).traceEvents.filter((e) => e.cat === 'kernel').map((e) => Math.round(Number(e.args['percentOfLimit'])))).toEqual([80, 80]);
+    using other = await load();
+    expect(await other.limits()).toEqual({});
   });
   test('shows transfers between devices', async () => {
     const loader = testLoader({ device: testDevice('npu', 'npu') });

@@ -9,7 +9,7 @@ import type { Result } from './executor.ts';
 import { fillOutput, type OutputMemory, type Outputs, outputTensor } from './outputs.ts';
 import { createPool, type PreparedPool } from './pool.ts';
 import { Prepared } from './prepared.ts';
-import { createRecorder, type ProfileRecorder, type RunProfile } from './profile.ts';
+import { createRecorder, type Limits, type ProfileRecorder, type RunProfile } from './profile.ts';
 import type { RegionTable } from './regions.ts';
 import { nearest } from './suggest.ts';
 import type { Tensor } from './tensor.ts';
@@ -111,6 +111,11 @@ export class Model {
     } finally {
       if (settled) this.#end(prepared, true);
     }
+  }
+
+  /** What the devices that this model runs on can do at best, by loader, as far as they tell: measured now, which takes a while. */
+  limits(): Promise<Limits> {
+    return this.#parts.regions.limits();
   }
 
   /** Runs once on this thread. Throws `runtime/not-synchronous` where a loader involved cannot do that. */

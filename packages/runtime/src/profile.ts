@@ -1,5 +1,5 @@
 import { type ArtifactKernel, evaluateDim } from '@tenon/artifact';
-import type { Device } from '@tenon/plugin';
+import type { Device, DeviceLimits } from '@tenon/plugin';
 import type { MemoryUse } from './prepared.ts';
 
 /** One kernel of one run. Times in milliseconds since the run began. */
@@ -56,8 +56,24 @@ export interface RunProfile {
   readonly memory: readonly MemoryUse[];
   /** Bytes of constants by space. */
   readonly constants: { readonly [space: string]: number };
-  /** For chrome://tracing and https://ui.perfetto.dev. */
-  chromeTrace(): ChromeTrace;
+  /** For chrome://tracing and https://ui.perfetto.dev, with limits (`Model.limits`) where they are given. */
+  chromeTrace(limits?: Limits): ChromeTrace;
+}
+
+/** What devices can do at best, by loader. */
+export interface Limits {
+  readonly [loader: string]: DeviceLimits;
+}
+
+/**
+ * How near a kernel comes to the limit of its device, in percent: the larger of its operations over the peak rate and its bytes over
+ * the bandwidth of memory, over the time that it took. Above 100 where bytes come from caches. null where it is not known.
+ */
+export function percentOfLimit(kernel: Pick<KernelProfile, 'loader' | 'flops' | 'bytes' | 'milliseconds'>, limits: Limits): number | null {
+  const limit = limits[kernel.loader];
+  if (limit === undefined || kernel.milliseconds <= 0 || (kernel.flops === null && kernel.bytes === null)) return null;
+  const seconds = Math.max((kernel.flops ?? 0) / limit.flops, (kernel.bytes ?? 0) / limit.bandwidth);
+  return (1e5 * seconds) / kernel.milliseconds;
 }
 
 /** The Trace Event Format: complete events, times in microseconds. */
@@ -128,13 +144,13 @@ export function createRecorder(now: () => number): ProfileRecorder {
       const milliseconds = now() - start;
       return {
         milliseconds, deviceMilliseconds: [...calls, ...transfers].reduce((sum, event) => sum + (event.simulated ?? event.milliseconds), 0), kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
-        chromeTrace: () => chromeTrace(milliseconds, kernels, calls, transfers),
+        chromeTrace: (limits = {}) => chromeTrace(milliseconds, kernels, calls, transfers, limits),
       };
     },
   };
 }
 
-function chromeTrace(milliseconds: number, kernels: readonly KernelProfile[], calls: readonly CallProfile[], transfers: readonly TransferProfile[]): ChromeTrace {
+function chromeTrace(milliseconds: number, kernels: readonly KernelProfile[], calls: readonly CallProfile[], transfers: readonly TransferProfile[], limits: Limits): ChromeTrace {
   const threads = ['run', 'transfers', ...new Set(calls.map((call) => call.loader))];
   const tid = (name: string): number => threads.indexOf(name);
   const event = (name: string, cat: string, thread: string, span: { readonly begin: number; readonly milliseconds: number }, args: object) =>
@@ -142,11 +158,12 @@ function chromeTrace(milliseconds: number, kernels: readonly KernelProfile[], ca
   return {
     displayTimeUnit: 'ms',
     traceEvents: [
+      { name: 'process_name', cat: '__metadata', ph: 'M' as const, ts: 0, pid: 1, tid: 0, args: { name: 'Tenon' } },
       ...threads.map((name) => ({ name: 'thread_name', cat: '__metadata', ph: 'M' as const, ts: 0, pid: 1, tid: tid(name), args: { name } })),
       event('run', 'run', 'run', { begin: 0, milliseconds }, {}),
       ...calls.map((call) => event(call.region, 'region', call.loader, call, {})),
       ...kernels.map((kernel) => event(kernel.kernel, 'kernel', kernel.loader, kernel, {
-        ops: kernel.ops, locs: kernel.locs, flops: kernel.flops, bytes: kernel.bytes, gflopsPerSecond: kernel.gflopsPerSecond,
+        ops: kernel.ops, locs: kernel.locs, flops: kernel.flops, bytes: kernel.bytes, gflopsPerSecond: kernel.gflopsPerSecond, gigabytesPerSecond: kernel.gigabytesPerSecond, percentOfLimit: percentOfLimit(kernel, limits),
       })),
       ...transfers.map((transfer) => event(`${transfer.from} → ${transfer.to}`, 'transfer', 'transfers', transfer, { bytes: transfer.bytes })),
     ],

@@ -1,8 +1,9 @@
 import { type ArtifactFile, evaluateDim, formatDim, type Manifest, type RegionInfo, type RegionVariant } from '@tenon/artifact';
-import type { BlobInfo, Diagnostic, LoadedBlob, Loader } from '@tenon/plugin';
+import type { BlobInfo, DeviceLimits, Diagnostic, LoadedBlob, Loader } from '@tenon/plugin';
 import { diagnostic, diagnosticOf, TenonError } from '@tenon/plugin';
 import { allDone } from './all-done.ts';
 import type { ConstantStore } from './constants.ts';
+import type { Limits } from './profile.ts';
 
 /** Which variant of each region runs, and the loaded blobs. */
 export interface RegionTable {
@@ -31,6 +32,8 @@ export interface RegionTable {
   retire(region: number, variant: number, instead: number, message: string): void;
   /** Whether a variant was given up since the model was loaded: calls that are bound to it must not run again. */
   readonly retired: boolean;
+  /** What the devices of loaded blobs can do at best, by loader; those that tell. */
+  limits(): Promise<Limits>;
   readonly reports: readonly Diagnostic[];
   dispose(): void;
 }
@@ -167,6 +170,15 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
         code: 'runtime/region-fallback',
         message: `region '${manifest.regions[region]!.name}' failed on ${target(variant)} and runs on ${target(instead)} from now on: ${message}`,
       }));
+    },
+    async limits() {
+      const found: { [loader: string]: DeviceLimits } = {};
+      for (const { loader, blob } of blobs) {
+        if (loader === null || blob === null || found[loader.name] !== undefined) continue;
+        const limits = await blob.limits?.();
+        if (limits) found[loader.name] = limits;
+      }
+      return found;
     },
     reports,
     dispose() {

@@ -1,10 +1,10 @@
 import type { Block, Buffer, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction, TensorIntrinsic, VarFacts } from '@tenon/plugin';
-import { buffersOf, mapChildren, seq, type Exprs } from '@tenon/core';
+import { buffersOf, descriptionOf, mapChildren, seq, type Exprs } from '@tenon/core';
 import { alignBuffers, alignmentsOf, compactBuffers } from './compact.ts';
 import { conjunction, conjuncts } from './primitives/tree.ts';
 import { declaredVariables, Names, renameStmt } from './rename.ts';
 import { shareSubexpressions } from './share.ts';
-import { descriptionOf, intrinsicCall, matchIntrinsic, tensorizedName, withStrides } from './tensor-intrinsic.ts';
+import { intrinsicCall, matchIntrinsic, tensorizedName, withStrides } from './tensor-intrinsic.ts';
 
 export interface LowerOptions {
   /** Intrinsics of the target: tensorized blocks become calls of them. Others run as what they are made of. */

@@ -1,5 +1,5 @@
-import type { Block, Buffer, Expr, ExprBuilder, Stmt, TensorFunction, TensorIntrinsic } from '@tenon/plugin';
-import { mapChildren, mapExpressions, parseModule, type Exprs } from '@tenon/core';
+import type { Block, Buffer, Expr, ExprBuilder, Stmt, TensorFunction } from '@tenon/plugin';
+import { mapChildren, mapExpressions, type Exprs } from '@tenon/core';
 
 /** The block annotation of tensorize: the intrinsic's name. */
 export const tensorizeKey = 'tensorize';
@@ -13,14 +13,6 @@ export interface Operand {
   readonly base: readonly Expr[];
   /** The axis of the buffer that each axis of the operand runs along. */
   readonly axes: readonly number[];
-}
-
-/** The description of an intrinsic as a tensor function of this session. */
-export function descriptionOf(exprs: ExprBuilder, intrinsic: TensorIntrinsic): TensorFunction {
-  const module = parseModule(intrinsic.description, exprs, { file: intrinsic.name });
-  const [fn] = [...module.functions.values()];
-  if (fn?.kind !== 'tensor') throw new RangeError(`the description of ${intrinsic.name} is no tensor function`);
-  return fn;
 }
 
 /** Blocks as what they stand for: iteration variables become their bindings, initial values a condition. */

@@ -1,4 +1,4 @@
-import type { Block, Expr, For, TensorFunction } from '@tenon/plugin';
+import { diagnosticOf, type Block, type Expr, type For, type TensorFunction, type TensorIntrinsic } from '@tenon/plugin';
 import { buffersOf, visitStmts, type Exprs } from '@tenon/core';
 import type { Schedule } from '../src/index.ts';
 import type { Random } from './random-function.ts';
@@ -21,6 +21,18 @@ export function partsOf(fn: TensorFunction): Parts {
   const buffers = [...buffersOf(fn).keys()];
   return { loops, blocks, buffers, temporaries: buffers.filter((b) => !parameters.has(b)) };
 }
+
+/** Small loops over i32 of two to four iterations, as a vendor's instructions might do them. */
+export const smallIntrinsics: readonly TensorIntrinsic[] = [2, 3, 4].flatMap((n) => {
+  const elements = (name: string, operands: string, value: string): TensorIntrinsic => ({
+    name: `test.${name}${n}`, target: 'test', doc: `${name} of ${n} elements.`, requires: {}, implementation: { kind: 'call', symbol: `${name}${n}` },
+    description: `tensor @${name}(${operands}out C: i32[${n}]) { for i in 0..${n} { block b(v: spatial = i) { C[v] = ${value} } } }`,
+  });
+  return [
+    elements('copy', `A: i32[${n}], `, 'A[v]'), elements('zero', '', '0i32'), elements('add', `A: i32[${n}], B: i32[${n}], `, 'A[v] + B[v]'),
+    { ...elements('sum', '', ''), description: `tensor @sum(A: i32[${n}], out C: i32[]) { for i in 0..${n} { block b(r: reduce = i) { C[] = C[] + A[r] } } }` },
+  ];
+});
 
 type Attempt = (s: Schedule, r: Random, p: Parts, exprs: Exprs) => void;
 
@@ -67,6 +79,7 @@ export const attempts: { readonly [name: string]: Attempt } = {
   reorder: (s, r, p) => s.reorder(...r.shuffled(chain(r, p)).slice(0, 2 + r.below(3))),
   parallel: (s, r, p) => s.parallel(loop(r, p)),
   vectorize: (s, r, p) => s.vectorize(loop(r, p)),
+  serial: (s, r, p) => s.serial(loop(r, p)),
   unroll: (s, r, p) => s.unroll(loop(r, p)),
   bind: (s, r, p) => s.bind(loop(r, p), r.pick(['blockIdx.x', 'threadIdx.x'])),
   annotate: (s, r, p) => s.annotate(r.chance(0.5) ? { loop: loop(r, p) } : { block: block(r, p) }, 'pragma', r.below(9)),
@@ -144,5 +157,22 @@ export const attempts: { readonly [name: string]: Attempt } = {
   },
   decompose_padding: (s, r, p) => void s.decomposePadding(block(r, p)),
   blockize: (s, r, p) => void s.blockize(loop(r, p)),
+  tensorize: (s, r, p, exprs) => {
+    // The innermost loops of fitting size are tried with each, since few do what an intrinsic does.
+    const inner = p.loops.filter((l) => l.body.kind === 'block' && [2, 3, 4].includes(exprs.valueOf(l.extent) ?? 0));
+    for (const { variable } of r.shuffled(inner)) {
+      for (const { name } of smallIntrinsics) {
+        const copy = s.copy();
+        try {
+          copy.tensorize({ loop: variable }, name);
+        } catch (error) {
+          if (diagnosticOf(error) === null) throw error;
+          continue;
+        }
+        return void s.tensorize({ loop: variable }, name);
+      }
+    }
+    s.tensorize({ loop: loop(r, p) }, r.pick(smallIntrinsics).name);
+  },
   work_on: (s, r, p) => s.workOn(r.chance(0.5) ? null : block(r, p)),
 };

@@ -1,9 +1,9 @@
 import { diagnosticOf, type HostTensor, type TensorFunction } from '@tenon/plugin';
-import { printFunction, verifyModule, type Exprs } from '@tenon/core';
+import { descriptionOf, printFunction, verifyModule, type Exprs } from '@tenon/core';
 import { evaluateTensorFunction } from '@tenon/interp';
 import { lower, printTrace, Schedule } from '../src/index.ts';
 import type { Random } from './random-function.ts';
-import { attempts, partsOf } from './random-primitive.ts';
+import { attempts, partsOf, smallIntrinsics } from './random-primitive.ts';
 
 export interface Tally {
   readonly applied: Map<string, number>;
@@ -24,15 +24,16 @@ export function sameTensors(a: readonly HostTensor[], b: readonly HostTensor[]):
 export function runRandomSchedule(random: Random, exprs: Exprs, fn: TensorFunction, inputs: readonly HostTensor[], dims: ReadonlyMap<string, number>, steps: number, tally: Tally, agree = sameTensors): void {
   const want = evaluateTensorFunction(fn, inputs, dims);
   const facts = new Map([...dims].map(([name]) => [name, { min: 0, max: 64 }] as const));
-  const schedule = new Schedule(fn, exprs, { dims: facts, verify: true });
+  const schedule = new Schedule(fn, exprs, { dims: facts, verify: true, intrinsics: smallIntrinsics });
   const names = Object.keys(attempts);
+  const descriptions = new Map(smallIntrinsics.map((i) => [i.name, descriptionOf(exprs, i)]));
   const fail = (what: string, now: TensorFunction): never => {
     throw new Error(`${what}\n${printTrace(schedule.trace)}\nbefore:\n${printFunction(fn)}\nafter:\n${printFunction(now)}`);
   };
   const check = (now: TensorFunction, what: string): void => {
     let got: HostTensor[];
     try {
-      got = evaluateTensorFunction(now, inputs, dims);
+      got = evaluateTensorFunction(now, inputs, dims, new Map(), descriptions);
     } catch (error) {
       return fail(`${what}: ${String(error)}`, now);
     }
@@ -58,7 +59,7 @@ export function runRandomSchedule(random: Random, exprs: Exprs, fn: TensorFuncti
   }
   let lowered: TensorFunction;
   try {
-    lowered = lower(schedule.fn, exprs, facts);
+    lowered = lower(schedule.fn, exprs, facts, { intrinsics: smallIntrinsics });
   } catch (error) {
     return fail(`lower: ${error instanceof Error ? error.stack : String(error)}`, schedule.fn);
   }

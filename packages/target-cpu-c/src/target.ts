@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
-import { TenonError } from '@tenon/plugin';
+import { intrinsicsOf, TenonError } from '@tenon/plugin';
+import { descriptionOf } from '@tenon/core';
 import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
+import { limitsSource } from './runtime/limits-source.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
@@ -72,6 +74,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   const described = new Map<string, string[]>();
   const generated = new Map<unknown, { kernel: Kernel; symbols: string[] }>();
   const support = new Support();
+  const intrinsics = new Map(intrinsicsOf(ctx).map((intrinsic) => [intrinsic.name, { intrinsic, description: descriptionOf(exprs, intrinsic) }]));
   const entryTexts: string[] = [];
   const entries: EntryManifest[] = [];
 
@@ -85,7 +88,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
       let known = generated.get(fn);
       if (known === undefined) {
         ctx.progress('generate C', generated.size);
-        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts });
+        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts, intrinsics });
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
           if (!units.has(symbol)) units.set(symbol, { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) });
@@ -112,7 +115,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
 
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
-  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
+  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }, { name: 'the limits', text: limitsSource }];
   const bytes = await buildSharedObject(toolchain, all, {
     cache: ctx.host.cache,
     signal: ctx.signal,

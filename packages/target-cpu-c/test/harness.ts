@@ -45,6 +45,7 @@ export async function targetContext(
   const target = cpuCTarget({});
   const base = {
     exprs,
+    intrinsics: () => new Map(),
     host: { cache: more.cache ?? null },
     signal: more.signal ?? new AbortController().signal,
     progress: more.progress ?? ((): void => undefined),

@@ -7,5 +7,5 @@ export { defineConfig, definePlugin, diagnosticOf, TenonError } from '@tenon/plu
 export type { ByteSource, Config, Diagnostic, HostTensor, Loader, Plugin } from '@tenon/plugin';
 export { onnx } from '@tenon/frontend-onnx';
 export { standardOps } from '@tenon/ops';
-export { Tensor, tensor } from '@tenon/runtime';
-export type { BoundModel, Input, Inputs, KernelProfile, Model, Outputs, RunOptions, RunProfile, RunResult, TensorInfo } from '@tenon/runtime';
+export { percentOfLimit, Tensor, tensor } from '@tenon/runtime';
+export type { BoundModel, Input, Inputs, KernelProfile, Limits, Model, Outputs, RunOptions, RunProfile, RunResult, TensorInfo } from '@tenon/runtime';

@@ -12,4 +12,4 @@ export { dimsOf, evaluateDim as evaluateFormula, formatDim, openArtifact, type A
 export { version } from '@tenon/compiler';
 export { evaluateDim, nearest, printExpr, printFunction, printModule, printType } from '@tenon/core';
 export { readTensor, writeTensor } from '@tenon/frontend-onnx';
-export { phases, standardDTypes, type Binding, type ConstantDecl, type Context, type DimDecl, type Expr, type GraphFunction, type IRModule, type PartitionReport, type Phase, type Placement, type RegionPlan, type TargetShare, type TypedArray, type WhatIf } from '@tenon/plugin';
+export { phases, standardDTypes, type Binding, type ConstantDecl, type Context, type DimDecl, type Expr, type GraphFunction, type IRModule, type LayoutRecord, type PartitionReport, type Phase, type Placement, type RegionPlan, type ScheduleRecord, type TargetShare, type TypedArray, type WhatIf } from '@tenon/plugin';

@@ -6,6 +6,7 @@ import { exitCodeOf } from '../exit-codes.ts';
 import { explainArtifact, explainModel } from '../explain/collect.ts';
 import { explanationPage } from '../explain/html.ts';
 import { pageData } from '../explain/page-data.ts';
+import { scheduleText } from '../explain/schedule-text.ts';
 import { explanationText, overview } from '../explain/text.ts';
 import { isArtifact, modelOptions, readSettings } from '../models.ts';
 
@@ -20,6 +21,7 @@ export const explain: Command = {
   positionals: ['MODEL|ARTIFACT'],
   options: {
     html: { value: 'FILE', doc: 'writes a page with the graph, coloured by target: one file that needs no network' },
+    schedule: { doc: 'shows how each kernel came about: the schedule rule that took it, why the others did not, its choices, layouts' },
     'no-codegen': { doc: 'stops when operators are placed: quicker, but without kernels and what code generators refuse' },
     ...modelOptions,
   },
@@ -31,10 +33,12 @@ export const explain: Command = {
     'Examples:',
     '  tenon explain model.onnx',
     '  tenon explain model.onnx --html model.html',
+    '  tenon explain model.tenon --schedule',
   ].join('\n'),
   async run(args, ctx) {
     const path = args.positionals[0]!;
     const page = args.value('html');
+    if (args.flag('schedule') && args.flag('no-codegen')) throw new TenonError({ code: 'usage/arguments', message: '--schedule and --no-codegen contradict each other: schedules are made while code is generated' });
     const artifact = await isArtifact(path);
     if (artifact && page !== undefined) {
       throw new TenonError({ code: 'usage/arguments', message: `${path} is an artifact, which says where operators run but not how they are connected`, hint: 'give the model that it was compiled from' });
@@ -48,7 +52,7 @@ export const explain: Command = {
     return {
       ...(failure === undefined ? {} : { exitCode: exitCodeOf(failure) }),
       json: { ...explanation, ...(page === undefined ? {} : { html: page }) },
-      text: (style) => (page === undefined ? explanationText(explanation, style) : `${overview(explanation, style)}\n\n${style.paint('green', page)} shows every operator`),
+      text: (style) => (args.flag('schedule') ? `${overview(explanation, style)}\n\n${scheduleText(explanation, style)}${page === undefined ? '' : `\n\n${style.paint('green', page)} shows every operator`}` : page === undefined ? explanationText(explanation, style) : `${overview(explanation, style)}\n\n${style.paint('green', page)} shows every operator`),
     };
   },
 };

@@ -17,7 +17,7 @@ export const run: Command = {
     input: { value: 'NAME=VALUE', short: 'i', multiple: true, doc: 'an input: a .npy file, a .pb file (ONNX TensorProto), or contents: f32[1,3,224,224]:random, [4,8]:zeros, ones, iota, 1.5' },
     output: { value: 'DIR', short: 'o', doc: 'writes every output to a file in this folder' },
     format: { value: 'npy|pb', doc: 'the format of these files (default: npy)' },
-    profile: { doc: 'measures every kernel' },
+    profile: { doc: 'measures every kernel in a second run, and how near it comes to what the machine can do' },
     trace: { value: 'FILE', doc: 'writes a trace for chrome://tracing and https://ui.perfetto.dev' },
     seed: { value: 'N', doc: 'of random inputs (default: 0)' },
     ...threadsOption,
@@ -41,25 +41,30 @@ export const run: Command = {
     using model = loaded.model;
     const inputs = await readInputs(model, { given: args.values('input'), dims: loaded.settings.fixed, seed, otherwise: null });
     ctx.progress('run');
+    const profiled = args.flag('profile') || trace !== undefined;
+    // What only a first run does (memory, threads that start) is no kernel's time.
+    if (profiled) await model.run(inputs, { signal: ctx.signal });
     const begin = performance.now();
     let outputs: Outputs;
     let profile: RunProfile | null = null;
-    if (args.flag('profile') || trace !== undefined) ({ outputs, profile } = await model.run(inputs, { signal: ctx.signal, profile: true }));
+    if (profiled) ({ outputs, profile } = await model.run(inputs, { signal: ctx.signal, profile: true }));
     else outputs = await model.run(inputs, { signal: ctx.signal });
     const milliseconds = performance.now() - begin;
+    if (profile !== null) ctx.progress('measure the machine');
+    const limits = profile === null ? {} : await model.limits();
     model.reports.forEach((report) => ctx.report(report));
 
     const folder = args.value('output');
     const files = folder === undefined ? {} : await writeOutputs(outputs, folder, format);
     if (trace !== undefined) {
-      const text = JSON.stringify(profile!.chromeTrace());
+      const text = JSON.stringify(profile!.chromeTrace(limits));
       await writeFileAtomically(trace, async (sink) => sink.write(0, new TextEncoder().encode(text)));
     }
     const summaries = Object.entries(outputs).map(([name, tensor]) => ({ name, ...summarize(tensor), file: files[name] ?? null }));
     return {
       json: {
         milliseconds, compileMilliseconds: loaded.compileMilliseconds, loadMilliseconds: loaded.loadMilliseconds, outputs: summaries,
-        ...(args.flag('profile') ? { profile: profileJson(profile!) } : {}), ...(trace === undefined ? {} : { trace }),
+        ...(args.flag('profile') ? { profile: profileJson(profile!, limits) } : {}), ...(trace === undefined ? {} : { trace }),
       },
       text: (style) => [
         formatTable(
@@ -72,7 +77,7 @@ export const run: Command = {
         ),
         '',
         style.paint('dim', `run in ${formatTime(milliseconds)}${trace === undefined ? '' : `, trace in ${trace}`}`),
-        ...(args.flag('profile') ? ['', kernelTable(profile!, style, 20)] : []),
+        ...(args.flag('profile') ? ['', kernelTable(profile!, limits, style, 20)] : []),
       ].join('\n'),
     };
   },

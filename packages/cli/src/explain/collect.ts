@@ -1,6 +1,7 @@
 import { definePlugin, diagnosticOf, type BuildOptions, type Config, type Diagnostic, type Loader, type Plugin } from 'tenon';
 import { inspectModel, nodeHost, openArtifact, printType, version, type Binding, type Context, type GraphFunction, type IRModule, type Manifest, type PartitionReport, type Placement } from 'tenon/tools';
 import { summarize, type ExplainedGraph, type ExplainedOperator, type Explanation } from './explanation.ts';
+import { schedulesOf } from './schedules.ts';
 import { workOf } from './work.ts';
 
 type Settings = Omit<BuildOptions, 'config' | 'output'> & { readonly config: Config; readonly loaders: readonly Loader[] };
@@ -31,7 +32,7 @@ export async function explainModel(path: string, settings: Settings, codegen = t
     },
   }));
   const problems: Diagnostic[] = [];
-  let manifest: Pick<Manifest, 'regions' | 'report' | 'info'> | null = null;
+  let manifest: Pick<Manifest, 'regions' | 'blobs' | 'report' | 'info'> | null = null;
   try {
     const plugins: readonly Plugin[] = [...(settings.config.plugins ?? []), observer()];
     const { compilation, diagnostics } = await inspectModel(path, { ...settings, config: { ...settings.config, plugins }, ...(codegen ? {} : { until: 'partition' }), onDiagnostic: () => {} });
@@ -54,7 +55,7 @@ export async function explainModel(path: string, settings: Settings, codegen = t
   const targets = manifest?.info.targets ?? report?.targets.map((t) => t.target) ?? [...new Set(placed.map((p) => p.target))];
   return {
     subject: path, compiler: manifest?.info.compiler ?? `tenon ${version}`, targets: summarize(operators, targets, report), operators, eliminated: eliminatedFrom(imported!, placed),
-    graph: graphOf(module, placed, bindings), transfers: countTransfers(placed, bindings), partition: report, problems,
+    graph: graphOf(module, placed, bindings), transfers: countTransfers(placed, bindings), partition: report, ...schedulesOf(manifest, operators), problems,
   };
 }
 
@@ -68,7 +69,7 @@ export async function explainArtifact(path: string): Promise<Explanation> {
     const report = manifest.report.partition ?? null;
     return {
       subject: path, compiler: manifest.info.compiler, targets: summarize(operators, manifest.info.targets, report), operators, eliminated: [],
-      graph: null, transfers: null, partition: report, problems: [],
+      graph: null, transfers: null, partition: report, ...schedulesOf(manifest, operators), problems: [],
     };
   } finally {
     source.close();

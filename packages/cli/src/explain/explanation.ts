@@ -1,5 +1,5 @@
 import type { Diagnostic } from 'tenon';
-import type { PartitionReport, Placement } from 'tenon/tools';
+import type { LayoutRecord, PartitionReport, Placement, ScheduleRecord } from 'tenon/tools';
 import { countOps } from '../placements.ts';
 
 /** Where every operator of a model runs, and why: what all forms of `tenon explain` show. */
@@ -18,6 +18,10 @@ export interface Explanation {
   readonly transfers: number | null;
   /** What the partitioner weighed; null where there was nothing to decide: all runs on the host. */
   readonly partition: PartitionReport | null;
+  /** How kernels came about, in the order of their targets; null where no code was generated. */
+  readonly schedules: readonly ExplainedSchedule[] | null;
+  /** Values between kernels whose axes lie otherwise than in the model; null where no code was generated. */
+  readonly layouts: readonly ExplainedLayout[] | null;
   /** What kept parts from running where they were placed; the compilation may have ended with the last. */
   readonly problems: readonly Diagnostic[];
 }
@@ -44,6 +48,29 @@ export interface ExplainedOperator extends Placement {
   readonly kernels: readonly string[];
   /** Scalar operations, with open dims at typical values; null where nothing states them. */
   readonly flops: number | null;
+}
+
+export interface ExplainedSchedule extends ScheduleRecord {
+  readonly ops: readonly string[];
+  /** Nodes of the model that it computes, wherever it is called. */
+  readonly locs: readonly string[];
+  /** Regions that call it. */
+  readonly regions: readonly string[];
+  /** Entries of libraries that do not compute it, or parts of it. */
+  readonly libraries: readonly RefusedEntry[];
+}
+
+export interface RefusedEntry {
+  readonly op: string;
+  readonly entry: string;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export interface ExplainedLayout extends LayoutRecord {
+  /** The node of the model that it is a result of. */
+  readonly loc: string | null;
 }
 
 export interface ExplainedGraph {

@@ -5,6 +5,8 @@ export interface Column {
   readonly right?: boolean;
   /** The least width that it is cut to on a narrow terminal; absent: never cut. */
   readonly shrink?: number;
+  /** Left out where the terminal is too narrow even for cut columns, the highest number first; absent: never. */
+  readonly drop?: number;
 }
 
 const gap = '  ';
@@ -13,13 +15,27 @@ const gap = '  ';
  * Rows under titles, in columns as wide as their contents. Where the terminal is too narrow, the widest columns that
  * may shrink are cut first; in a pipe nothing is cut.
  */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+export function formatTable(all: readonly Column[], allRows: readonly (readonly string[])[], style: Style): string {
+  const kept = fitting(all, allRows, style.width);
+  const columns = kept.map((i) => all[i]!);
+  const rows = allRows.map((row) => kept.map((i) => row[i] ?? ''));
   const cells = rows.map((row) => row.map((cell) => cell.replaceAll(/\s*\n\s*/g, ' ')));
   const widths = columns.map((column, i) => Math.max(textWidth(column.title), ...cells.map((row) => textWidth(row[i] ?? ''))));
   shrink(widths, columns, style.width - gap.length * (columns.length - 1));
   const line = (row: readonly string[], paint: (text: string) => string = (text) => text): string =>
     columns.map((column, i) => paint(pad(truncate(row[i] ?? '', widths[i]!), widths[i]!, column.right ?? false))).join(gap).trimEnd();
   return [line(columns.map((c) => c.title), (text) => style.paint('bold', text)), ...cells.map((row) => line(row))].join('\n');
+}
+
+/** The columns that there is room for. */
+function fitting(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): number[] {
+  const least = columns.map((column, i) => Math.min(column.shrink ?? Infinity, Math.max(textWidth(column.title), ...rows.map((row) => textWidth(row[i] ?? '')))));
+  let kept = columns.map((_, i) => i);
+  for (;;) {
+    const last = kept.reduce<number | null>((found, i) => ((columns[i]!.drop ?? 0) > (found === null ? 0 : columns[found]!.drop!) ? i : found), null);
+    if (last === null || kept.reduce((sum, i) => sum + least[i]! + gap.length, -gap.length) <= width) return kept;
+    kept = kept.filter((i) => i !== last);
+  }
 }
 
 function shrink(widths: number[], columns: readonly Column[], available: number): void {

@@ -20,6 +20,6 @@ export function withLibraries(placements: readonly Placement[], records: readonl
   return placements.map((p) => {
     const record = byValue.get(`${p.region} ${p.results[0] ?? ''}`);
     if (record === undefined) return p;
-    return { ...p, ...(record.library === null ? {} : { library: record.library }), rejected: [...p.rejected, ...record.rejected] };
+    return { ...p, ...(record.library === null ? {} : { library: record.library }), rejected: [...p.rejected, ...record.rejected.map((r) => ({ ...r, library: (r.rule ?? '').replace(/\/.*$/, '') }))] };
   });
 }

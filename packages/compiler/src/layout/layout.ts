@@ -1,5 +1,5 @@
-import type { Binding, GraphFunction, IRModule, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
-import { buffersOf, hashFunction, visitStmts, type Exprs, type Session } from '@tenon/core';
+import type { Binding, GraphFunction, IRModule, LayoutRecord, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
+import { buffersOf, hashFunction, printType, visitStmts, type Exprs, type Session } from '@tenon/core';
 import { permuteBuffers, type Permutations } from '@tenon/schedule';
 import { freshName, graphFunctions, usersOf } from '../graph.ts';
 import { canFrame, fillable, framesOf, union, withFrames, type Frame } from './padding.ts';
@@ -11,12 +11,12 @@ import { canFrame, fillable, framesOf, union, withFrames, type Frame } from './p
  * shifting indices, so that no value is ever transposed or copied for the sake of a layout.
  * Parameters and results of a region, constants, and what operators view stay as they are.
  */
-export function layoutPass(session: Session): Pass {
+export function layoutPass(session: Session, records: LayoutRecord[]): Pass {
   return {
     name: 'assign-layouts',
     phase: 'layout',
     doc: 'Orders the axes of values between kernels as the kernels would have them.',
-    run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules),
+    run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules, records),
   };
 }
 
@@ -28,13 +28,13 @@ interface Layouts {
   readonly frames: ReadonlyMap<Value, Frame>;
 }
 
-function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[]): IRModule {
+function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[], records: LayoutRecord[]): IRModule {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const rules = schedules.filter((r) => r.target === target.name && r.layouts !== undefined).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
   if (rules.length === 0) return module;
   const functions = new Map(module.functions);
-  const state: State = { ctx: ctx as PassContext & TargetContext, module, functions, rules, wishes: new Map(), variants: new Map() };
+  const state: State = { ctx: ctx as PassContext & TargetContext, module, functions, rules, wishes: new Map(), variants: new Map(), records };
   let changed = false;
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] !== target.name) continue;
@@ -60,6 +60,7 @@ interface State {
   readonly wishes: Map<string, { readonly [buffer: string]: Permutation }>;
   /** Kernels by their structure in the layouts that they are called with. */
   readonly variants: Map<string, string>;
+  readonly records: LayoutRecord[];
 }
 
 function assignFunction(fn: GraphFunction, state: State): GraphFunction {
@@ -76,6 +77,7 @@ function assignFunction(fn: GraphFunction, state: State): GraphFunction {
       const shape = r.type.shape.map((d, axis) => (frame === undefined ? d : state.ctx.exprs.add(d, frame.before[axis]! + frame.after[axis]!)));
       const value: Value = { ...r, type: { ...r.type, shape: permutation.map((a) => shape[a]!) } };
       values.set(r, value);
+      state.records.push({ target: state.ctx.target.name, region: fn.name, value: r.name, order: permutation, type: printType(value.type) });
       return value;
     });
     return { ...b, callee: variant(b, decided, state), args: b.args.map((a) => (a === null ? null : (values.get(a) ?? a))), results };
@@ -115,7 +117,7 @@ function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation
       if (fixed.has(result) || result.type.kind !== 'tensor') continue;
       const rank = result.type.shape.length;
       const permutation = elected(votes.get(result)) ?? followed(b, rank, decided, wishesOf(b.callee, state));
-      if (permutation !== null && permutation.length === rank && permutation.some((a, i) => a !== i)) decided.set(result, permutation);
+      if (permutation?.some((a, i) => a !== i)) decided.set(result, permutation);
     }
   }
   return decided;
@@ -187,12 +189,27 @@ function wishesOf(kernel: string, state: State): { readonly [buffer: string]: Pe
     for (const rule of state.rules) {
       const found = rule.layouts!(fn, state.ctx);
       if (found === null) continue;
+      checkWishes(found, fn, rule, state);
       wishes = found;
       break;
     }
     state.wishes.set(kernel, wishes);
   }
   return wishes;
+}
+
+/** Rules may come from anybody's plugin. */
+function checkWishes(wishes: { readonly [buffer: string]: Permutation }, fn: TensorFunction, rule: ScheduleRule, { ctx }: State): void {
+  const buffers = buffersOf(fn);
+  const fail = (message: string): never => ctx.fail({ code: 'schedule/layout', message: `${rule.id}: ${message}`, hint: 'The plugin that has the rule is at fault.' });
+  for (const [name, permutation] of Object.entries(wishes)) {
+    const buffer = buffers.get(name);
+    if (buffer === undefined) return fail(`there is no buffer ${name} in @${fn.name}`);
+    const rank = buffer.shape.length;
+    if (permutation.length !== rank || [...permutation].sort((a, b) => a - b).some((a, i) => a !== i)) {
+      return fail(`[${permutation.join(', ')}] is no order of the ${rank} axes of ${name} in @${fn.name}`);
+    }
+  }
 }
 
 /** The kernel that a call needs in the layouts of its arguments and results. */
@@ -214,7 +231,7 @@ function variant(b: Binding, { permutations: decided, frames }: Layouts, state: 
     const { name, shape } = s.buffer;
     // Temporaries lie as the rule would have them, else as what is around them.
     const own = wishes[name] ?? given.find((p) => p.length === shape.length);
-    if (own !== undefined && buffersOf(fn).get(name)!.shape.length === own.length) permutations.set(name, own);
+    if (own !== undefined) permutations.set(name, own);
   });
   const framed = new Map<string, Frame>();
   const note = (buffer: string, value: Value | null | undefined): void => {

@@ -1,5 +1,5 @@
 import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type ConstantInfo, type DeviceInfo, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
-import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type PartitionReport, type Placement } from '@tenon/plugin';
+import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type LayoutRecord, type PartitionReport, type Placement, type ScheduleRecord } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
 import type { GeneratedBlob } from './codegen.ts';
 import { collectDims } from './dims.ts';
@@ -17,6 +17,8 @@ export interface LinkInput {
   readonly blobs: readonly GeneratedBlob[];
   readonly placements: readonly Placement[];
   readonly report: PartitionReport | null;
+  readonly schedules: readonly ScheduleRecord[];
+  readonly layouts: readonly LayoutRecord[];
   readonly model: { readonly name: string; readonly id: string } | null;
   readonly version: string;
 }
@@ -85,7 +87,7 @@ export function link(input: LinkInput): Linked {
       options: Object.fromEntries(targets.map((t) => [t.name, toJson(t.options)])),
     },
     devices, constants, blobs, regions, entries: [entry],
-    report: { placements: input.placements, ...(input.report === null ? {} : { partition: input.report }) },
+    report: { placements: input.placements, ...(input.report === null ? {} : { partition: input.report }), schedules: input.schedules, layouts: input.layouts },
   };
   const writer = new ArtifactWriter();
   if (constantBytes > 0) {

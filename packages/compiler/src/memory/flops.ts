@@ -1,5 +1,5 @@
-import type { Context, Expr, ExprBuilder, GraphFunction, Stmt, TensorFunction, Type } from '@tenon/plugin';
-import { childrenOf, expressionsOf, isFloat, visitExprs } from '@tenon/core';
+import type { Context, Expr, ExprBuilder, GraphFunction, Stmt, TensorFunction, TensorIntrinsic, Type } from '@tenon/plugin';
+import { childrenOf, descriptionOf, expressionsOf, isFloat, visitExprs } from '@tenon/core';
 import { declaredVariables } from '@tenon/schedule';
 
 const arithmetic = new Set(['add', 'sub', 'mul', 'div', 'min', 'max', 'truncmod', 'call']);
@@ -7,9 +7,10 @@ const arithmetic = new Set(['add', 'sub', 'mul', 'div', 'min', 'max', 'truncmod'
 /**
  * Floating-point operations of a function, as noted in its attribute `flops`, else counted, as a formula in dims: every arithmetic operation and intrinsic counts
  * one, a fused multiply-add two. Where a branch decides, its first side counts (full tiles before their edges); a loop over
- * what is left of a fixed number counts as that many.
+ * what is left, a fixed number at most, counts as in the first round of the loops around it. Calls of `intrinsics` count as what
+ * they describe.
  */
-export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
+export function flopsOf(fn: TensorFunction, exprs: ExprBuilder, intrinsics: ReadonlyMap<string, TensorIntrinsic> = new Map()): Expr {
   if (typeof fn.attrs['flops'] === 'number') return exprs.int(fn.attrs['flops']);
   const inner = new Set(declaredVariables(fn.body));
   /** An extent that depends on loop variables or data cannot leave its loop. */
@@ -25,9 +26,15 @@ export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
     const here = exprs.int(own);
     switch (stmt.kind) {
       case 'for': {
-        const most = stmt.extent.op === 'min' ? stmt.extent.args.find((e) => e.op === 'const') : undefined;
         if (!dependent(stmt.extent)) return exprs.mul(stmt.extent, count(stmt.body));
-        return most === undefined ? count(stmt.body) : exprs.mul(most, count(stmt.body));
+        const most = stmt.extent.op === 'min' ? stmt.extent.args.find((e) => e.op === 'const') : undefined;
+        if (most === undefined) return count(stmt.body);
+        const first = exprs.substitute(stmt.extent, new Map(exprs.variables(stmt.extent).filter((v) => inner.has(v)).map((v) => [v, exprs.int(0)])));
+        return exprs.mul(dependent(first) ? most : first, count(stmt.body));
+      }
+      case 'evaluate': {
+        const intrinsic = stmt.value.op === 'call' ? intrinsics.get(stmt.value.value as string) : undefined;
+        return intrinsic === undefined ? here : flopsOf(descriptionOf(exprs, intrinsic), exprs);
       }
       case 'if': return exprs.add(here, count(stmt.then));
       default: return childrenOf(stmt).map(count).reduce((a, b) => exprs.add(a, b), here);

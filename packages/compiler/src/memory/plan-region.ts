@@ -96,7 +96,7 @@ class RegionPlanner {
       scalars: freeDims(fn).map((name) => ({ name, value: binding.scalars[fn.scalars.indexOf(name)] ?? exprs.variable(name) })),
       locs: strings(binding.attrs['locs']),
       ops: strings(binding.attrs['ops']),
-      flops: exprs.substitute(flopsOf(fn, exprs), new Map(fn.scalars.map((name, i) => [name, binding.scalars[i] ?? exprs.variable(name)]))),
+      flops: exprs.substitute(flopsOf(fn, exprs, this.#ctx.intrinsics()), new Map(fn.scalars.map((name, i) => [name, binding.scalars[i] ?? exprs.variable(name)]))),
       bytes: [...fn.inputs, ...fn.outputs].map((b) => this.#ctx.bytesOf(b)).reduce((a, b) => exprs.add(a, b), exprs.int(0)),
     }));
     const dims = new Set<string>();

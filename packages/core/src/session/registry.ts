@@ -1,6 +1,6 @@
 import {
   contractLevel, standardDTypes, TenonError,
-  type DType, type Facets, type Frontend, type Library, type Operator, type Pass, type Plugin, type Rule, type ScheduleRule, type Target,
+  type DType, type Facets, type Frontend, type Library, type Operator, type Pass, type Plugin, type Rule, type ScheduleRule, type Target, type TensorIntrinsic,
 } from '@tenon/plugin';
 
 /** Everything that the plugins of a session declare, in an order that does not depend on the order of plugins. */
@@ -13,6 +13,7 @@ export interface Registry {
   readonly targets: ReadonlyMap<string, Target>;
   readonly rules: readonly Rule[];
   readonly schedules: readonly ScheduleRule[];
+  readonly intrinsics: ReadonlyMap<string, TensorIntrinsic>;
   readonly libraries: readonly Library[];
   readonly passes: readonly Pass[];
 }
@@ -91,6 +92,7 @@ export function buildRegistry(given: readonly Plugin[]): Registry {
     targets: byName(collect('target', (p) => p.targets, (t) => t.name)),
     rules: collect('rule', (p) => p.rules, (r) => r.id),
     schedules: collect('schedule', (p) => p.schedules, (s) => s.id),
+    intrinsics: byName(collect('intrinsic', (p) => p.intrinsics, (i) => i.name)),
     libraries,
     passes: collect('pass', (p) => p.passes, (p) => p.name),
   };

@@ -2,7 +2,7 @@ import {
   diagnostic, TenonError,
   type Attrs, type AttrValue, type ByteSource, type Config, type ConstantDecl, type Context, type Cost, type Diagnostic, type DiagnosticInit, type DType, type Effects, type Expr,
   type ExprLike, type FacetName, type Facets, type GraphFunction, type Host, type HostTensor, type InferCall, type IRModule, type Match, type ModuleBuilder,
-  type Operator, type Pattern, type SourceDecl, type TargetContext, type TensorFunction, type TensorType, type Type, type TypeBuilder, type Value,
+  type Operator, type Pattern, type SourceDecl, type TargetContext, type TensorFunction, type TensorType, type Type, type TypeBuilder, type Value, type TensorIntrinsic,
 } from '@tenon/plugin';
 import { nearest, validateConfig } from '../config/config.ts';
 import { buffersForCall, ModuleUnderConstruction } from '../build/graph-builder.ts';
@@ -70,6 +70,10 @@ export class Session implements Context {
 
   operators(): readonly Operator[] {
     return [...this.registry.ops.values()];
+  }
+
+  intrinsics(): ReadonlyMap<string, TensorIntrinsic> {
+    return this.registry.intrinsics;
   }
 
   facet<K extends FacetName>(op: string, name: K): (K extends keyof Facets ? Facets[K] : unknown) | undefined {

@@ -1,6 +1,6 @@
 import type { TensorIntrinsic } from '@tenon/plugin';
-import { buffersOf } from '@tenon/core';
-import { descriptionOf, matchIntrinsic, tensorizeKey } from '../tensor-intrinsic.ts';
+import { buffersOf, descriptionOf } from '@tenon/core';
+import { matchIntrinsic, tensorizeKey } from '../tensor-intrinsic.ts';
 import { blockize } from './blockize.ts';
 import type { Outcome, State } from './state.ts';
 import { replaceStmt } from './tree.ts';

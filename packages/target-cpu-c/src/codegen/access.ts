@@ -94,6 +94,30 @@ export function prefetch(em: Emitter, load: Expr): string {
   return `__builtin_prefetch(${place.name} + ${emit(em, flatten(em, place, load.args), null)}, 0, 2);`;
 }
 
+/**
+ * The text of a tensor intrinsic with its operands in place: `{A}` is the address of operand A's first element,
+ * `{A.stride0}` the stride of its axis 0 in elements.
+ */
+export function tensorIntrinsic(em: Emitter, call: Expr): string {
+  const name = call.value as string;
+  const known = em.intrinsics.get(name);
+  if (known === undefined) return em.fail('unsupported-intrinsic', `there is no tensor intrinsic ${name} for the C target`);
+  const { intrinsic: { implementation }, description } = known;
+  if (implementation.kind !== 'text') return em.fail('unsupported-intrinsic', `${name} is a call of ${implementation.symbol}: the C target takes intrinsics as text`);
+  const operands = [...description.inputs, ...description.outputs];
+  const values = new Map<string, string>();
+  let next = operands.length;
+  operands.forEach((operand, i) => {
+    const load = call.args[i]!;
+    const place = em.place(load.value as string);
+    // What has an address is no register.
+    if (place.kind === 'registers') em.misfits.add(load.value as string);
+    values.set(operand.name, `(${place.name} + ${emit(em, flatten(em, place, load.args), null)})`);
+    operand.shape.forEach((_, axis) => values.set(`${operand.name}.stride${axis}`, `(${emit(em, em.canonical(call.args[next++]!), null)})`));
+  });
+  return implementation.text.replaceAll(/\{([A-Za-z_]\w*(?:\.stride\d+)?)\}/g, (text, key: string) => values.get(key) ?? text);
+}
+
 export function store(em: Emitter, buffer: string, indices: readonly Expr[], value: Expr, v: VectorContext | null): void {
   const place = em.place(buffer);
   const { type } = place;

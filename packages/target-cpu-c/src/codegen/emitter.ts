@@ -1,4 +1,4 @@
-import type { Expr, ExprBuilder, VarFacts } from '@tenon/plugin';
+import type { Expr, ExprBuilder, TensorFunction, TensorIntrinsic, VarFacts } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { Support } from './support.ts';
 import type { ElementType } from './types.ts';
@@ -67,7 +67,11 @@ export interface EmitterOptions {
   readonly support?: Support;
   /** Local buffers that are not to be kept in registers, by name. */
   readonly inMemory?: ReadonlySet<string>;
+  readonly intrinsics?: Intrinsics;
 }
+
+/** Tensor intrinsics that kernels may call, by name, each with what it describes. */
+export type Intrinsics = ReadonlyMap<string, { readonly intrinsic: TensorIntrinsic; readonly description: TensorFunction }>;
 
 /** The state of writing one C function. */
 export class Emitter {
@@ -76,6 +80,7 @@ export class Emitter {
   readonly support: Support;
   readonly kernel: string;
   readonly inMemory: ReadonlySet<string>;
+  readonly intrinsics: Intrinsics;
   /** Local buffers that turned out not to fit into registers: found while writing, for another attempt. */
   readonly misfits = new Set<string>();
   /** Variables of the tensor function in terms of C variables. */
@@ -96,6 +101,7 @@ export class Emitter {
     this.kernel = options.kernel;
     this.support = options.support ?? new Support();
     this.inMemory = options.inMemory ?? new Set();
+    this.intrinsics = options.intrinsics ?? new Map();
   }
 
   fail(code: string, message: string, hint: string | null = null): never {

@@ -1,7 +1,7 @@
 import { visitStmts } from '@tenon/core';
 import type { Buffer, Expr, ExprBuilder, For, Scope, Stmt, TensorFunction } from '@tenon/plugin';
 import { costOf } from './cost.ts';
-import { Emitter } from './emitter.ts';
+import { Emitter, type Intrinsics } from './emitter.ts';
 import { indent } from './indent.ts';
 import { StatementWriter } from './statements.ts';
 import { elementType } from './types.ts';
@@ -36,6 +36,7 @@ export interface KernelOptions {
   readonly vectorBytes: number;
   /** What is known of dims. */
   readonly facts: Scope;
+  readonly intrinsics?: Intrinsics;
 }
 
 /**
@@ -109,10 +110,17 @@ function writeFunction(
   dims: ReadonlySet<string>, options: KernelOptions,
 ): { text: string; scratch: Expr } {
   const stored = new Set<string>();
-  visitStmts(body, (s) => void (s.kind === 'store' && stored.add(s.buffer)));
+  visitStmts(body, (s) => {
+    if (s.kind === 'store') stored.add(s.buffer);
+    const known = s.kind === 'evaluate' && s.value.op === 'call' ? options.intrinsics?.get(s.value.value as string) : undefined;
+    if (s.kind === 'evaluate' && known !== undefined) {
+      const { inputs, outputs } = known.description;
+      for (const load of s.value.args.slice(inputs.length, inputs.length + outputs.length)) stored.add(load.value as string);
+    }
+  });
   const inMemory = new Set<string>();
   for (;;) {
-    const em = new Emitter({ exprs: options.exprs, vectorBytes: options.vectorBytes, kernel: fn.name, inMemory });
+    const em = new Emitter({ exprs: options.exprs, vectorBytes: options.vectorBytes, kernel: fn.name, inMemory, ...(options.intrinsics && { intrinsics: options.intrinsics }) });
     scalars.forEach((name, k) => {
       em.bindings.set(name, em.exprs.variable(`n${k}`));
       // A scalar may be negative; a dim of a shape may not.

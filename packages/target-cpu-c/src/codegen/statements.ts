@@ -1,6 +1,6 @@
 import { loadsOf, visitStmts } from '@tenon/core';
 import type { Alloc, Expr, For, If, Let, Stmt } from '@tenon/plugin';
-import { atLane, forLanes, prefetch, store } from './access.ts';
+import { atLane, forLanes, prefetch, store, tensorIntrinsic } from './access.ts';
 import { VectorContext, type Emitter } from './emitter.ts';
 import { emit, emitMask, maskWidth } from './expressions.ts';
 import { elementType, floorPowerOfTwo } from './types.ts';
@@ -62,6 +62,14 @@ export class StatementWriter {
         return;
       case 'evaluate': {
         const value = em.canonical(s.value);
+        if (value.op === 'call' && em.intrinsics.has(value.value as string)) {
+          if (v !== null) return em.fail('unsupported-intrinsic', `${String(value.value)} is called in a vectorized loop`, 'Schedule the loops around a tensor intrinsic as serial, unrolled or parallel.');
+          em.statement([value], () => {
+            const text = tensorIntrinsic(em, value);
+            em.push(`{ ${text} }`);
+          });
+          return;
+        }
         const fetched = value.op === 'call' && value.value === 'prefetch' ? value.args[0]! : null;
         em.statement([value], () => em.push(fetched === null ? `(void)${emit(em, value, null)};` : prefetch(em, fetched)));
         return;

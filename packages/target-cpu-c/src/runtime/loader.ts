@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import type { BlobInfo, BoundCall, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
+import type { BlobInfo, BoundCall, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
 import { type HostQueue, hostBytes, hostDevice } from './host-device.ts';
@@ -64,10 +64,15 @@ type EntryFunction = ((pool: bigint, views: bigint, dims: bigint, profile: bigin
   async(pool: bigint, views: bigint, dims: bigint, profile: bigint, done: (error: Error | null, status: number) => void): void;
 };
 
+interface LimitsFunction {
+  async(threads: number, rates: bigint, done: (error: Error | null, status: number) => void): void;
+}
+
 class SharedObject implements LoadedBlob {
   readonly #blob: BlobInfo;
   readonly #library: LibraryHandle;
   readonly #pool: bigint;
+  readonly #threads: number;
   readonly #entries = new Map<string, EntryFunction>();
   #running = 0;
   #disposed = false;
@@ -78,6 +83,7 @@ class SharedObject implements LoadedBlob {
     this.#library = open(bytes);
     const cores = availableParallelism();
     const threads = options.threads > 0 ? options.threads : cores;
+    this.#threads = threads;
     this.#pool = BigInt(this.#library.func('tenon_pool_create', 'uint64_t', ['int', 'int'])(threads, cores));
     if (this.#pool === 0n) {
       this.#library.unload();
@@ -94,6 +100,25 @@ class SharedObject implements LoadedBlob {
       throw new TenonError({ code: 'cpu-c/wrong-dims', message: `${symbol} takes ${callerDims} dims, not ${dims.length}` });
     }
     return new Call(this, symbol, this.#entry(symbol), this.#pool, views, dims, runDims, launches, entry.kernels);
+  }
+
+  /** Measures on other threads. Objects of earlier versions cannot. */
+  limits(): Promise<DeviceLimits | null> {
+    let measure: LimitsFunction;
+    try {
+      measure = this.#library.func('tenon_limits', 'int', ['int', 'uint64_t']) as unknown as LimitsFunction;
+    } catch {
+      return Promise.resolve(null);
+    }
+    const rates = new Float64Array(2);
+    this.begin('tenon_limits');
+    return new Promise((resolve, reject) => {
+      measure.async(this.#threads, BigInt(koffi.address(rates)), (error, status) => {
+        this.end();
+        if (error !== null) reject(error);
+        else resolve(status === 0 ? { flops: rates[0]!, bandwidth: rates[1]!, source: 'measured' } : null);
+      });
+    });
   }
 
   #counts(symbol: string): [number, number, number] {
