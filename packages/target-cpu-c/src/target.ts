@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
-import { describeDevice, requiredFeatures } from './device.ts';
+import { archOf, describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
 import { supportSource } from './runtime/support-source.ts';
+import { encodeSource, sourceFormat, sourceFormatVersion } from './standalone/source.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
 export interface CpuCOptions {
@@ -17,6 +18,8 @@ export interface CpuCOptions {
   readonly vectorBytes?: number;
   /** Threads that schedules and cost models count on; otherwise as many as there are cores. */
   readonly threads?: number;
+  /** What comes out: a `shared-object` that the loader opens (default), or the C `source` of one, for `standaloneFiles`. */
+  readonly emit?: 'shared-object' | 'source';
 }
 
 /** The target `cpu-c`. Options given to the target in the configuration go before those of the plugin. */
@@ -46,13 +49,13 @@ export function cpuCTarget(pluginOptions: CpuCOptions): Target {
     },
     async codegen(regions, ctx) {
       const o = merged(ctx.target.options);
-      return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal))];
+      return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal), o.emit === 'source')];
     },
   };
 }
 
 function checkOptions(options: Attrs): CpuCOptions {
-  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number' };
+  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number', emit: 'string' };
   for (const [name, value] of Object.entries(options)) {
     if (types[name] === undefined || typeof value !== types[name]) {
       throw new TenonError({
@@ -62,10 +65,13 @@ function checkOptions(options: Attrs): CpuCOptions {
       });
     }
   }
+  if (options['emit'] !== undefined && options['emit'] !== 'shared-object' && options['emit'] !== 'source') {
+    throw new TenonError({ code: 'cpu-c/bad-option', message: `option emit of the target cpu-c is not ${JSON.stringify(options['emit'])}`, hint: 'it is shared-object or source' });
+  }
   return options as CpuCOptions;
 }
 
-async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain): Promise<CodegenBlob> {
+async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain, asSource: boolean): Promise<CodegenBlob> {
   const vectorBytes = ctx.target.device.features['vectorBytes'] as number;
   const exprs = ctx.exprs;
   const units = new Map<string, Unit>();
@@ -113,7 +119,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
   const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
-  const bytes = await buildSharedObject(toolchain, all, {
+  const bytes = asSource ? encodeSource(all, toolchain) : await buildSharedObject(toolchain, all, {
     cache: ctx.host.cache,
     signal: ctx.signal,
     progress: (done, total) => ctx.progress('compile C', done, total),
@@ -124,11 +130,11 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
     entryText,
   ].join('\n');
   return {
-    format: blobFormat,
-    formatVersion: blobFormatVersion,
+    format: asSource ? sourceFormat : blobFormat,
+    formatVersion: asSource ? sourceFormatVersion : blobFormatVersion,
     bytes,
     entries,
-    requires: { arch: process.arch, platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
+    requires: { arch: archOf(toolchain.macros), platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
     listing,
   };
 }
