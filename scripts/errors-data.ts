@@ -118,6 +118,7 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'cpu-c/no-threads': { cause: 'The system’s limit of threads or memory is reached.' },
   'cpu-c/not-a-tensor': { cause: 'The operator works on sequences, optional values or states.' },
   'cpu-c/not-host-memory': { cause: 'A buffer of another device reached this target’s code.', remedy: report },
+  'cpu-c/not-standalone': { cause: '`--emit c` (`emitC`) was asked for a model that needs the runtime: a region on another target, control flow, sizes only known while it runs; or with a name that C does not allow.' },
   'cpu-c/other-machine': { cause: 'The artifact was compiled for a processor or operating system that this one is not.', remedy: 'Compile the model on this machine, or with a lower `march` for several.' },
   'cpu-c/out-of-memory': { cause: 'The kernel’s own workspace could not be allocated.', remedy: 'Use smaller inputs, or fewer threads.' },
   'cpu-c/thread-loop': { cause: 'A schedule bound a loop to threads of a GPU.', remedy: 'Use loops of the kind `parallel` for this target.' },

@@ -8,7 +8,7 @@ import { compile, diagnosticOf, emitC, type BuildOptions } from 'tenon';
 import toy from 'tenon-target-toy';
 import { outputAgreement } from './support/compare.ts';
 import { cacheFolder } from './support/data.ts';
-import { convNet, denseNet, expanded, makeC, runC, type StandaloneCase } from './support/standalone.ts';
+import { convNet, denseNet, expanded, product, makeC, runC, type StandaloneCase } from './support/standalone.ts';
 
 const execute = promisify(execFile);
 const root = mkdtempSync(join(tmpdir(), 'tenon-standalone-'));
@@ -117,7 +117,7 @@ int main(void) {
   it('models that run elsewhere too are refused, as are names that C does not allow', async () => {
     const code = async (work: () => Promise<unknown>): Promise<unknown> => diagnosticOf(await work().then(() => null, (e: unknown) => e));
     const elsewhere = { ...options, output: fresh(), config: { plugins: [toy()], targets: ['toy', 'cpu-c'], partition: { strategy: 'greedy' as const } } };
-    expect(await code(() => emitC(denseNet().bytes, elsewhere))).toMatchObject({ code: 'cpu-c/not-standalone', message: expect.stringContaining('runs on toy') });
+    expect(await code(() => emitC(product().bytes, elsewhere))).toMatchObject({ code: 'cpu-c/not-standalone', message: expect.stringContaining('runs on toy') });
     for (const name of ['9', 'a-b', 'int', 'main', 'tenon_x']) expect(await code(() => emitC(denseNet().bytes, { ...options, output: fresh(), name })), name).toMatchObject({ code: 'cpu-c/not-standalone' });
   });
 });

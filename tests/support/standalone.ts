@@ -59,6 +59,19 @@ export function convNet(): StandaloneCase {
   };
 }
 
+/** One matrix product that tiles of many sizes divide. */
+export function product(): StandaloneCase {
+  const { tensor, weight } = drawing(4);
+  return {
+    bytes: model({
+      nodes: [node('MatMul', ['x', 'w'], ['y'])], initializers: [weight('w', 128, 64)],
+      inputs: [info('x', 'f32', [32, 128])], outputs: [info('y', 'f32', [32, 64])],
+    }),
+    runs: [{ dims: {}, inputs: { x: tensor(32, 128) } }],
+    outputs: ['y'],
+  };
+}
+
 /** Its result has the shape that the contents of an input say. */
 export function expanded(): StandaloneCase {
   const { tensor, weight } = drawing(3);
@@ -86,6 +99,7 @@ export async function runC(folder: string, run: StandaloneCase['runs'][number], 
   for (const [name, value] of Object.entries(run.dims)) args.push('--dim', `${name}=${value}`);
   for (const [name, { data: elements }] of Object.entries(run.inputs)) {
     const file = join(data, `in-${name}`);
+    if (!ArrayBuffer.isView(elements)) throw new TypeError('strings have no file');
     writeFileSync(file, new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength));
     args.push('--in', `${name}=${file}`);
   }
@@ -93,4 +107,24 @@ export async function runC(folder: string, run: StandaloneCase['runs'][number], 
   const [program, ...rest] = [...through, join(folder, 'main'), ...args] as [string, ...string[]];
   await execute(program, rest, { env: {} });
   return new Map(outputs.map((name) => [name, new Uint8Array(readFileSync(join(data, `out-${name}`)))]));
+}
+
+/** Functions that generated code computes by itself, on ordinary numbers and on the others. */
+export function elementwise(): StandaloneCase {
+  const { tensor } = drawing(5);
+  const x = tensor(37);
+  const data = Float32Array.from(x.data as Float32Array, (v) => 20 * v);
+  data.set([NaN, Infinity, -Infinity, 0, -0, 1e-40, 3e38, -100]);
+  return {
+    bytes: model({
+      nodes: [
+        node('Exp', ['x'], ['e']), node('Tanh', ['x'], ['t']), node('Erf', ['x'], ['f']), node('Sigmoid', ['x'], ['s']), node('Abs', ['x'], ['a']),
+        node('Log', ['a'], ['l']), node('Sqrt', ['a'], ['q']), node('Round', ['x'], ['r']), node('Clip', ['x', '', 'six'], ['c']), node('Sin', ['s'], ['n']),
+      ],
+      initializers: [raw('six', 'f32', [], Float32Array.of(6))],
+      inputs: [info('x', 'f32', [37])], outputs: ['e', 't', 'f', 's', 'l', 'q', 'r', 'c', 'n'].map((name) => info(name, 'f32', [37])),
+    }),
+    runs: [{ dims: {}, inputs: { x: { dtype: 'f32', shape: [37], data } } }],
+    outputs: ['e', 't', 'f', 's', 'l', 'q', 'r', 'c', 'n'],
+  };
 }
