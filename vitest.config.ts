@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: { conditions: ['tenon-source'] },
   ssr: { resolve: { conditions: ['tenon-source'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tests/**/*.test.ts'],
+    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tests/**/*.test.ts', 'packages/create-tenon-plugin/templates/*/test/{import,library,loader}.test.ts'],
     testTimeout: 30_000,
     ...(report === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: report } }),
   },

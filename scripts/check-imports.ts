@@ -22,6 +22,7 @@ const mayImport: { readonly [folder: string]: readonly string[] } = {
   'target-*': ['plugin', 'artifact', 'core', 'schedule'],
   tenon: ['plugin', 'artifact', 'core', 'ops', 'interp', 'schedule', 'compiler', 'runtime', 'frontend-*', 'target-*'],
   cli: ['tenon'],
+  'create-tenon-plugin': ['plugin'],
   'plugin-kit': ['plugin', 'artifact', 'core', 'ops', 'interp', 'compiler', 'runtime'],
 };
 /** The run half of a target: what its entry `./loader` reaches. */
@@ -32,6 +33,7 @@ const needsNode: { readonly [folder: string]: readonly string[] } = {
   tenon: ['.', './tools'],
   cli: ['.'],
   'target-cpu-c': ['.', './loader'],
+  'create-tenon-plugin': ['.'],
   'plugin-kit': ['.', './vitest'],
 };
 

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { dense } from './outside/dense.ts';
+import { dense } from './outside/models.ts';
 import { packages, readPackage, root } from './workspace.ts';
 
 const execute = promisify(execFile);
@@ -54,9 +54,15 @@ try {
     for (const wanted of ['package.json', 'README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts']) {
       if (!content.includes(`package/${wanted}`)) throw new Error(`${file} lacks ${wanted}`);
     }
-    const unwanted = content.find((path) => /\.test\.|\/test\/|tsconfig|node_modules/.test(path));
+    const unwanted = content.filter((path) => !path.startsWith('package/templates/')).find((path) => /\.test\.|\/test\/|tsconfig|node_modules/.test(path));
     if (unwanted !== undefined) throw new Error(`${file} holds ${unwanted}`);
     dependencies[json.name] = `file:tarballs/${file}`;
+    // Entries for users who have the peer: here it is that of the repository.
+    for (const [peer, { optional }] of Object.entries(json.peerDependenciesMeta ?? {})) {
+      const version = readPackage(root).devDependencies?.[peer];
+      if (version === undefined) throw new Error(`${json.name}: the repository has no ${peer} for the optional peer dependency`);
+      if (optional === true) dependencies[peer] = version;
+    }
   }
 
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module', dependencies }, null, 2));

@@ -45,6 +45,7 @@ const steps: readonly Step[] = [
   { name: 'tests', run: ['test'], counts: 'vitest' },
   { name: 'core without eval', run: ['check:no-eval'], counts: 'vitest' },
   { name: 'published packages', run: ['check:package'], counts: 'one' },
+  { name: 'plugin kit', run: ['test:kit', '--', '--third'], counts: 'line' },
   { name: 'proof from outside', run: ['test:outside'], counts: 'line' },
   { name: 'models', run: ['test:models'], counts: 'line' },
   { name: 'conformance', run: ['conformance:onnx', '--', '--counted', '--floor', '35'], counts: 'line' },

@@ -13,6 +13,7 @@ export interface PackageJson {
   readonly dependencies?: { readonly [name: string]: string };
   readonly devDependencies?: { readonly [name: string]: string };
   readonly peerDependencies?: { readonly [name: string]: string };
+  readonly peerDependenciesMeta?: { readonly [name: string]: { readonly optional?: boolean } };
   readonly exports?: { readonly [entry: string]: unknown };
   readonly scripts?: { readonly [name: string]: string };
   readonly bin?: { readonly [name: string]: string };

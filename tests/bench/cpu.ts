@@ -8,7 +8,7 @@
  * its weights over the memory's bandwidth.
  *
  * Threads of either may go on waiting for work at full speed for a while after a run, on the core that the other needs
- * next. Before each turn the process is left alone until that has ended; then one run warms up and one is timed.
+ * next. Before each turn the process is left alone until that has ended; then some runs warm up and one is timed.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -42,10 +42,13 @@ const threadCounts = values.threads.split(',').map(Number);
 const rounds = Number(values.rounds);
 const names = values.models?.split(',') ?? models.slice(0, 6).map((m) => m.name);
 
+/** Runs that warm up take at least so long: clocks and caches need it. */
+const warmMilliseconds = 30;
+
 /** Milliseconds of one run, warm, after everything else of this process has come to rest. */
 async function turn(run: () => Promise<unknown>): Promise<number> {
   await rest();
-  await run();
+  for (const started = performance.now(); performance.now() - started < warmMilliseconds; ) await run();
   const begin = performance.now();
   await run();
   return performance.now() - begin;

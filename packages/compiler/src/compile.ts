@@ -7,7 +7,7 @@ import { dispatchPass } from './dispatch/dispatch.ts';
 import { entriesFor } from './dispatch/entries.ts';
 import { withLibraries, type DispatchRecord } from './dispatch/report.ts';
 import { fusePass } from './fuse/fuse.ts';
-import { layoutPass } from './layout.ts';
+import { layoutPass } from './layout/layout.ts';
 import { generate, planRegions, type GeneratedBlob } from './link/codegen.ts';
 import { link, type Linked } from './link/link.ts';
 import { commonSubexpressions } from './passes/common-subexpressions.ts';

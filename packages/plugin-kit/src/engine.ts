@@ -30,6 +30,8 @@ export type Message =
   | { readonly kind: 'begin'; readonly tier: Tier }
   | { readonly kind: 'failure'; readonly failure: Failure }
   | { readonly kind: 'note'; readonly note: Note }
+  /** `about` null: the process is alive. */
+  | { readonly kind: 'step'; readonly about: string | null }
   | { readonly kind: 'end'; readonly result: TierResult }
   | { readonly kind: 'settings'; readonly settings: Settings }
   | { readonly kind: 'done' };
@@ -38,6 +40,7 @@ const send = (message: Message): void => void process.send!(message);
 const listener = {
   failure: (failure: Failure) => send({ kind: 'failure', failure }),
   note: (note: Note) => send({ kind: 'note', note }),
+  step: (about: string) => send({ kind: 'step', about }),
 };
 
 async function main(job: Job): Promise<void> {
@@ -136,12 +139,16 @@ async function open(job: Job, json: ReturnType<typeof readPackage>, settings: Se
 }
 
 function reasonToSkip(bench: Workbench, tier: Tier): string | null {
+  const plugin = bench.makePlugin();
+  if (tier === 'rules' && bench.target === null && (plugin.rules ?? []).length === 0) return 'the plugin has no target and no rules';
+  if (tier === 'numerics' && bench.target === null && (plugin.ops ?? []).length === 0) return 'the plugin has no target and no operators';
   if (bench.target === null && ['partition', 'artifact', 'runtime', 'cost'].includes(tier)) return 'the plugin has no target';
   if (['partition', 'artifact', 'runtime', 'cost'].includes(tier) && bench.explorations.every((e) => e.bases.length === 0)) return 'no rule takes anything';
   return null;
 }
 
 const job = JSON.parse(process.argv[2]!) as Job;
+setInterval(() => send({ kind: 'step', about: null }), 1000).unref();
 await main({ ...job, folder: join(job.folder) });
 send({ kind: 'done' });
 process.disconnect();

@@ -37,6 +37,7 @@ export function compileProblem(diagnostics: readonly Diagnostic[]): Problem | nu
 
 /** Runs with several inputs on one loaded model: stale results, leftovers of earlier runs and shared memory show. */
 export async function runCase(bench: Workbench, c: Case, options: { readonly quick: boolean; readonly seed: number; readonly mode?: CompileMode }): Promise<Problem | null> {
+  bench.step(describeCase(c));
   const make = moduleOf(c, options.seed);
   let compilation: Compilation;
   let bytes: Uint8Array;

@@ -13,6 +13,8 @@ export interface KitOptions {
   readonly tier?: Tier;
   /** Seconds after which the plugin counts as hanging. Default: 180. */
   readonly timeout?: number;
+  /** Seconds after which a single step that blocks its process counts as hanging; one that waits has twice as long. Default: 20. */
+  readonly patience?: number;
   /** Seconds for generated cases beyond the first few of every rule. Default: 16. */
   readonly budget?: number;
   /** Stops at the first failure. */
@@ -46,10 +48,11 @@ export async function runKit(folder: string | URL, options: KitOptions = {}): Pr
       case 'note': notes.push(message.note); break;
       case 'end': results.push(message.result); break;
       case 'settings': Object.assign(lists, { unsupported: message.settings.unsupported, expectedFailures: message.settings.expectedFailures }); break;
+      case 'step':
       case 'done': break;
     }
   };
-  const ended = await engine({ folder: path, tier: options.tier ?? null, budget: options.budget ?? 16 }, options.timeout ?? 180, options.bail ?? false, on);
+  const ended = await engine({ folder: path, tier: options.tier ?? null, budget: options.budget ?? 16 }, options.timeout ?? 180, options.patience ?? 20, options.bail ?? false, on);
   if (ended !== null) {
     failures.push({ tier: current, code: ended.code, message: ended.message });
     if (!results.some((r) => r.tier === current)) results.push({ tier: current, checks: 1, milliseconds: performance.now() - began, skipped: null });
@@ -88,24 +91,34 @@ function packageOf(folder: string): PackageJson {
 }
 
 /** Resolves to null when the engine came to its end, else to how it ended. */
-function engine(job: Job, seconds: number, bail: boolean, on: (message: Message) => void): Promise<{ code: string; message: string } | null> {
+function engine(job: Job, seconds: number, patience: number, bail: boolean, on: (message: Message) => void): Promise<{ code: string; message: string } | null> {
   const own = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './engine.ts' : './engine.js', import.meta.url));
   const flags = [...conditions(), '--disallow-code-generation-from-strings', '--disable-warning=ExperimentalWarning'];
   return new Promise((done) => {
     const child = spawn(process.execPath, [...new Set(flags), own, JSON.stringify(job)], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     let finished = false;
     let output = '';
-    let timedOut = false;
+    let hangs: string | null = null;
+    let alive = performance.now();
+    let step: { readonly about: string | null; readonly since: number } = { about: null, since: alive };
     const keep = (text: string): void => {
       output = (output + text).slice(-4000);
     };
     child.stdout!.setEncoding('utf8').on('data', keep);
     child.stderr!.setEncoding('utf8').on('data', keep);
-    const timer = setTimeout(() => {
-      timedOut = true;
+    const began = alive;
+    const timer = setInterval(() => {
+      const now = performance.now();
+      const late = (since: number, limit: number): boolean => now - since > limit * 1000;
+      if (!late(began, seconds) && !late(alive, patience) && !late(step.since, 2 * patience)) return;
+      const whole = late(began, seconds);
+      hangs = `${step.about === null || whole ? '' : `${step.about}: `}it did not come to an end within ${whole ? seconds : late(alive, patience) ? patience : 2 * patience} s`;
+      clearInterval(timer);
       child.kill('SIGKILL');
-    }, seconds * 1000);
+    }, 250);
     child.on('message', (message: Message) => {
+      alive = performance.now();
+      if (message.kind !== 'step' || message.about !== null) step = { about: message.kind === 'step' ? message.about : null, since: alive };
       if (message.kind === 'done') finished = true;
       if (message.kind === 'failure' && bail) {
         finished = true;
@@ -114,12 +127,12 @@ function engine(job: Job, seconds: number, bail: boolean, on: (message: Message)
       on(message);
     });
     child.on('error', (error) => {
-      clearTimeout(timer);
+      clearInterval(timer);
       done({ code: 'kit/not-started', message: error.message });
     });
     child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      if (timedOut) done({ code: 'kit/hangs', message: `it did not come to an end within ${seconds} s` });
+      clearInterval(timer);
+      if (hangs !== null) done({ code: 'kit/hangs', message: hangs });
       else if (finished) done(null);
       else done({ code: 'kit/crashed', message: `the process ended with ${signal ?? `exit code ${code}`}\n${output.trim().split('\n').slice(-12).join('\n')}` });
     });

@@ -1,7 +1,7 @@
 /** What a plugin's package.json says to the kit, under `tenon`, or in a file `tenon-kit.json` beside it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AttrValue } from '@tenon/plugin';
+import type { AttrValue, ImportOptions } from '@tenon/plugin';
 import type { Failure } from './report.ts';
 
 /** Which failures an entry of a list means: all that are given must fit. `match`: a part of the message. */
@@ -37,8 +37,16 @@ export interface Settings {
   readonly costFactor: number | null;
   /** Deviation allowed relative to the largest element, by dtype; `exact`: none. */
   readonly tolerance: { readonly [dtype: string]: number };
+  /** Models that its frontends read, for tests. */
+  readonly samples: readonly ModelSample[];
   readonly unsupported: readonly FailureMatcher[];
   readonly expectedFailures: readonly FailureMatcher[];
+}
+
+/** A model: a file of the package, and sizes for its dims. */
+export interface ModelSample {
+  readonly file: string;
+  readonly dims: ImportOptions['dims'];
 }
 
 /** Relative to the largest element: sums may run in any order and in the dtype itself. */
@@ -103,6 +111,12 @@ export function readSettings(folder: string, json: PackageJson, fail: (failure: 
     integrity: typeof given['integrity'] === 'boolean' ? given['integrity'] : null,
     costFactor: typeof factor === 'number' && factor >= 1 ? factor : null,
     tolerance,
+    samples: list('samples').flatMap((entry): ModelSample[] => {
+      if (typeof entry === 'string') return [{ file: entry, dims: {} }];
+      if (isObject(entry) && typeof entry['file'] === 'string') return [{ file: entry['file'], dims: (isObject(entry['dims']) ? entry['dims'] : {}) as ModelSample['dims'] }];
+      wrong(`tenon.samples: an entry is a file's name or { file, dims? }, not ${JSON.stringify(entry)}`);
+      return [];
+    }),
     unsupported: matchers('unsupported'),
     expectedFailures: matchers('expectedFailures'),
   };

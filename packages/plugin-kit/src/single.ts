@@ -3,7 +3,7 @@ import type { GraphFunction, HostTensor } from '@tenon/plugin';
 import { compileModule, type Compilation } from '@tenon/compiler';
 import { blobOf, DirectCall, regionFunction, type Blob, type BlobRegion } from './blobs.ts';
 import type { Case } from './cases/explore.ts';
-import { moduleOf, rangesOf } from './run-case.ts';
+import { describeCase, moduleOf, rangesOf } from './run-case.ts';
 import type { Regime } from './tensors.ts';
 import { bareHost, describeError, inputsFor, type Workbench } from './workbench.ts';
 import type { LoadedBlob, Loader } from '@tenon/plugin';
@@ -20,6 +20,7 @@ export interface Single {
 
 /** null: it does not lie on the target as one region, or is guarded. */
 export async function single(bench: Workbench, c: Case, seed = 1): Promise<Single | null> {
+  bench.step(describeCase(c));
   const config = bench.config();
   let compilation: Compilation;
   try {
@@ -78,5 +79,6 @@ export async function exampleOf(bench: Workbench, s: Single, seed: number, regim
 }
 
 export async function directCall(bench: Workbench, s: Single, loader: Loader, loaded: LoadedBlob, inputs: readonly HostTensor[], sizes: ReadonlyMap<string, number> = new Map()): Promise<DirectCall> {
+  bench.step(`a call of ${describeCase(s.case)}`);
   return DirectCall.bind(loader, loaded, s.region, s.fn, inputs, sizes, bench.session);
 }

@@ -38,6 +38,8 @@ export interface CompileMode {
 export interface Listener {
   failure(failure: Failure): void;
   note(note: Note): void;
+  /** What is done next, so that a plugin that never comes back can be told where. */
+  step(about: string): void;
 }
 
 export class Workbench {
@@ -95,6 +97,11 @@ export class Workbench {
     if (problem === null) return true;
     this.fail(code, problem, rule);
     return false;
+  }
+
+  /** Says what is done next. What goes on for long without a step hangs. */
+  step(about: string): void {
+    this.#listener.step(about);
   }
 
   fail(code: string, message: string, rule?: string): void {
@@ -165,7 +172,7 @@ export class Workbench {
 
 /** A workbench that reports nothing, in another thread or process. */
 export function openWorkbench(about: { folder: string; settings: Settings; files: { plugin: string; loader: string | null } }, makePlugin: () => Plugin, makeLoader: () => Loader): Workbench {
-  return new Workbench({ ...about, json: {} }, makePlugin, makeLoader, { failure: () => undefined, note: () => undefined });
+  return new Workbench({ ...about, json: {} }, makePlugin, makeLoader, { failure: () => undefined, note: () => undefined, step: () => undefined });
 }
 
 /** The part of a code before the slash, where it names a tier. */

@@ -68,16 +68,24 @@ export interface ComputeForm {
   readonly reduce: readonly string[];
 }
 
-/** The form of a block that writes one element per point of its spatial domain, in order; null for opaque blocks. */
+/**
+ * The form of a block that writes one element per point of its spatial domain, in order, or at a constant distance (inside
+ * of a frame); null for opaque blocks.
+ */
 export function computeForm(block: Block): ComputeForm | null {
   if (block.predicate !== null || block.body.kind !== 'store') return null;
   if (block.init !== null && block.init.kind !== 'store') return null;
   const spatial = block.iters.filter((i) => i.type === 'spatial').map((i) => i.name);
   const reduce = block.iters.filter((i) => i.type === 'reduce').map((i) => i.name);
   const { indices } = block.body;
-  if (indices.length !== spatial.length || !indices.every((e, i) => isVariable(e, spatial[i]!))) return null;
+  if (indices.length !== spatial.length || !indices.every((e, i) => isShifted(e, spatial[i]!))) return null;
   if ((block.init === null) !== (reduce.length === 0)) return null;
   return { kind: reduce.length === 0 ? 'compute' : 'reduce', store: block.body, init: block.init, spatial, reduce };
+}
+
+/** A variable, or a constant more than it. */
+function isShifted(e: Expr, name: string): boolean {
+  return isVariable(e, name) || (e.op === 'add' && e.args.some((a) => isVariable(a, name)) && e.args.some((a) => a.op === 'const'));
 }
 
 export function isVariable(e: Expr, name: string): boolean {

@@ -87,6 +87,8 @@ export function compositions(bases: readonly Taken[], session: Session): readonl
   const second = twice.add(bases[0]!.instance, shared);
   all.push({ about: 'twice, with shared arguments', instance: twice.instance, results: [second, first], matches: 2 });
 
+  all.push(...rows(bases, session));
+
   for (const [before, after, leaf, next] of chains(bases, session)) {
     const direct = new Merged();
     const a = direct.add(before.instance);
@@ -113,6 +115,33 @@ export function compositions(bases: readonly Taken[], session: Session): readonl
     if (typesOf(diamond.instance, session) !== null) all.push({ about: `${base!.rule.id}, whose result goes two ways`, instance: diamond.instance, results: [sum, a], matches: 1 });
   }
   return all;
+}
+
+/** Up to six matches one after the other, from different beginnings: several temporaries that live at different times. */
+function rows(bases: readonly Taken[], session: Session): readonly Composition[] {
+  return bases.slice(0, 3).flatMap((start, from): Composition[] => {
+    const row = new Merged();
+    const roots = [row.add(start.instance)];
+    let type = typesOf(start.instance, session)?.at(-1);
+    for (let at = from + 1, tries = 0; roots.length < 6 && type !== undefined && tries < bases.length; at++, tries++) {
+      const after = bases[at % bases.length]!;
+      const shape = shapeOfType(type, session);
+      if (shape === null) break;
+      const { dtype } = type;
+      const fit = after.instance.leaves.map((_, leaf) => [leaf, withLeaf(after, leaf, dtype, shape, session)] as const).find(([, next]) => next !== null);
+      if (fit === undefined) continue;
+      roots.push(row.add(fit[1]!, new Map([[fit[0], rootOf(roots.at(-1)!)]])));
+      type = typesOf(fit[1]!, session)?.at(-1);
+      tries = -1;
+    }
+    if (roots.length < 3) return [];
+    const about = `${roots.length} matches in a row from ${start.rule.id} on`;
+    const middle = roots[Math.floor(roots.length / 2)]!;
+    return [
+      { about, instance: row.instance, results: [roots.at(-1)!], matches: roots.length },
+      { about: `${about}, one in the middle wanted`, instance: row.instance, results: [middle, roots.at(-1)!], matches: roots.length },
+    ];
+  });
 }
 
 /** Pairs of bases where the result of one fits the other. */

@@ -6,6 +6,7 @@ import { axisClasses, resize, type AxisClass } from './axes.ts';
 import { keyOf, ModuleWriter, sameTerm, shapeOfType, sizeOf, typesOf, type Instance, type Leaf, type SymbolicAxes } from './instance.ts';
 import { seedsOf } from './seeds.ts';
 import { ask, type Answer } from './verdict.ts';
+import { workOf } from './work.ts';
 
 /** An instance that the rule takes, with the axes that can change. */
 export interface Base {
@@ -45,10 +46,13 @@ export interface Exploration {
 
 /** Elements of all leaves of a case together. */
 const largest = 3_000_000;
+/** Operations of a case: simulators and the reference evaluation are slow. */
+const mostWork = 6e7;
 /** Sizes where machines have borders. */
 const probes = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127, 128, 129, 160, 255, 256, 257] as const;
 /** Larger ones, where only borders are worth a case. */
 const farProbes = [511, 512, 513, 1000, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097] as const;
+const fewProbes = [1, 3, 8, 16, 17, 33] as const;
 const roundSizes = [16, 8, 32, 4, 64, 128, 2, 1] as const;
 const dtypes = ['f32', 'f64', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8', 'u64', 'u32', 'u16', 'u8', 'bool'] as const;
 
@@ -75,16 +79,15 @@ class Explorer {
   }
 
   explore(): Exploration {
-    const bases: Base[] = [];
-    const shapesSeen = new Map<string, number>();
+    const found = new Map<string, Base>();
     for (const seed of seedsOf(this.#rule.pattern, this.#session)) {
       const base = this.#accepted(seed);
-      if (base === null) continue;
-      const kind = base.instance.calls.map((c) => c.op).join();
-      const count = shapesSeen.get(kind) ?? 0;
-      shapesSeen.set(kind, count + 1);
-      bases.push(base);
+      if (base !== null) found.set(keyOf(base.instance), base);
     }
+    const bases = [...found.values()];
+    // Samples are of low rank mostly; what is right for matrices may not be for what holds several of them.
+    const higher = bases[0] === undefined ? null : this.#raised(bases[0].instance);
+    if (higher !== null && !found.has(keyOf(higher.instance))) bases.splice(1, 0, higher);
     bases.forEach((base, i) => this.#around(base, i));
     return {
       rule: this.#rule, bases, cases: [...this.#cases.values()].sort((a, b) => a.priority - b.priority), codes: this.#codes, broken: [...this.#broken.values()],
@@ -98,7 +101,9 @@ class Explorer {
     let answer = this.#answers.get(key);
     if (answer === undefined) {
       try {
-        answer = sizeOf(instance) > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        const size = sizeOf(instance);
+        answer = size > largest ? null : ask(this.#rule, instance, this.#session, symbolic);
+        if (answer?.kind === 'claimed' && size > 2000 && workOf(answer.match, this.#session) > mostWork) answer = null;
       } catch {
         answer = null;
       }
@@ -127,9 +132,21 @@ class Explorer {
       if (typesOf(typed, this.#session) === null) continue;
       const classes = axisClasses(typed, this.#session);
       const found = this.#sized(typed, classes);
-      if (found !== null) return { instance: found, classes: classes.map((c) => ({ ...c, size: found.leaves[c.axes[0]![0]]!.shape[c.axes[0]![1]]! })) };
+      if (found !== null) return { instance: found, classes: sized(classes, found) };
     }
     return null;
+  }
+
+  /** The leaves of highest rank with an axis more in front, in sizes that the rule takes; null where it takes none. */
+  #raised(instance: Instance): Base | null {
+    const rank = Math.max(...instance.leaves.map((l) => l.shape.length));
+    const lead = [2, 3, 5, 7].find((size) => !instance.leaves.some((l) => l.shape.includes(size)))!;
+    if (rank > 3 || instance.leaves.some((l) => l.values !== null)) return null;
+    const raised = { ...instance, leaves: instance.leaves.map((l) => (l.shape.length === rank ? { ...l, shape: [lead, ...l.shape] } : l)) };
+    if (typesOf(raised, this.#session) === null) return null;
+    const classes = axisClasses(raised, this.#session);
+    const found = this.#sized(raised, classes);
+    return found === null ? null : { instance: found, classes: sized(classes, found) };
   }
 
   /** Dtypes and attributes that the constraints ask for. */
@@ -225,6 +242,7 @@ class Explorer {
     this.#attributes(instance, rank);
     this.#constants(instance, rank);
     this.#otherShapes(instance, rank);
+    if (first) this.#higherRanks(instance, rank);
     this.#shared(instance, rank);
     if (instance.calls.length > 1) this.#leaks(instance, rank);
     if (rank < 6) this.#symbolic(instance, classes, rank);
@@ -236,7 +254,8 @@ class Explorer {
       for (const border of bordersOf(constraint)) for (const size of [border - 1, border, border + 1]) if (size > 0) exact.add(size);
     }
     for (const size of this.#limits(instance, c)) if (size > 0) exact.add(size);
-    const sizes = [...new Set([...exact, ...probes, ...farProbes])].sort((a, b) => a - b);
+    // Later bases are like earlier ones, with other operators or attributes.
+    const sizes = [...new Set([...exact, ...(rank < 6 ? [...probes, ...farProbes] : fewProbes)])].sort((a, b) => a - b);
     const at = (size: number): Instance => resize(instance, classes, classes.map((k, i) => (i === n ? size : k.size)));
     const claimed = sizes.filter((size) => this.#claimed(at(size)));
     const taken = new Set(claimed);
@@ -320,7 +339,11 @@ class Explorer {
     if (typeof now === 'number') values.push(...(Number.isInteger(now) ? [now - 1, now + 1, 0, 1, -1, -2] : []), ...(Number.isInteger(now) && /axis|block|groups|start|end|size|k|p/.test(name) ? [] : [now * 2 + 0.25, now * 100]));
     if (Array.isArray(now) && now.every((x) => typeof x === 'number')) values.push([...now].reverse(), now.map((x) => (x as number) + 1), now.slice(0, -1));
     for (const c of this.#rule.require) if (c.kind === 'attr' && c.attr === name) values.push(...c.in);
-    return values.filter((v, i) => !same(v, now) && values.findIndex((w) => same(w, v)) === i).slice(0, 10);
+    // One number per axis: those of samples may be refused, and which axis is which shows only where they differ.
+    const perAxis = values.find((v): v is readonly number[] => Array.isArray(v) && v.length > 0 && v.length < 7 && v.every((x) => typeof x === 'number'));
+    const varied = perAxis === undefined ? [] : perAxis.flatMap((_, i) => [1, 2].map((other) => perAxis.map((__, j) => (i === j ? other : 3 - other))));
+    const distinct = (all: readonly AttrValue[]): readonly AttrValue[] => all.filter((v, i) => !same(v, now) && all.findIndex((w) => same(w, v)) === i);
+    return distinct([...distinct(values).slice(0, 10), ...varied]);
   }
 
   /** Arguments of other shapes that operators broadcast: as a whole, a row, a column, a scalar. */
@@ -331,12 +354,28 @@ class Explorer {
       if (leaf.values !== null) return;
       const shapes = whole.flatMap((shape) => {
         const last = shape.at(-1);
-        return last === undefined ? [[]] : [shape, [last], [...shape.slice(0, -1), 1], [...shape.slice(0, -1).map(() => 1), last], [1, ...shape], shape.slice(1), [1], []];
+        const ones = shape.map((_, axis) => shape.map((d, a) => (a === axis ? 1 : d)));
+        return last === undefined ? [[]] : [shape, [last], ...ones, [...shape.slice(0, -1).map(() => 1), last], [1, ...shape], shape.slice(1), [1], []];
       });
       for (const shape of new Map(shapes.map((x) => [x.join(), x])).values()) {
         if (shape.join() === leaf.shape.join()) continue;
         const next = { ...instance, leaves: instance.leaves.map((l, j) => (i === j ? { ...l, shape } : l)) };
         if (typesOf(next, this.#session) !== null && this.#claimed(next)) this.#add(next, `argument ${i} of another shape`, 1 + rank);
+      }
+    });
+  }
+
+  /** One argument with an axis more in front, in sizes that the rule takes. */
+  #higherRanks(instance: Instance, rank: number): void {
+    instance.leaves.forEach((leaf, i) => {
+      if (leaf.values !== null || leaf.shape.length > 4) return;
+      for (const lead of [2, 3]) {
+        const next = { ...instance, leaves: instance.leaves.map((l, j) => (i === j ? { ...l, shape: [lead, ...l.shape] } : l)) };
+        if (typesOf(next, this.#session) === null) continue;
+        const found = this.#sized(next, axisClasses(next, this.#session));
+        if (found === null) continue;
+        this.#add(found, `argument ${i} with an axis more`, 1 + rank);
+        break;
       }
     });
   }
@@ -396,6 +435,9 @@ class Explorer {
     }
   }
 }
+
+/** Classes with the sizes that they have in an instance. */
+const sized = (classes: readonly AxisClass[], { leaves }: Instance): readonly AxisClass[] => classes.map((c) => ({ ...c, size: leaves[c.axes[0]![0]]!.shape[c.axes[0]![1]]! }));
 
 /** How many results the root has. */
 function resultsOfRoot(instance: Instance, session: Session): number {

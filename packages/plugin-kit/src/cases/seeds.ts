@@ -37,10 +37,40 @@ function plainSamples(op: string, session: Session): readonly OperatorSample[] {
   return ['f32', 'i32'].flatMap((dtype) => shapes.map((shape): OperatorSample => ({ args: params.map(() => ({ dtype, shape })) })));
 }
 
-function samplesOf(op: string, session: Session): readonly OperatorSample[] {
+/** Samples of an operator with so many arguments, most interesting first, and after them the same without their attributes. */
+function samplesOf(op: string, count: number | null, session: Session): readonly OperatorSample[] {
   const samples = session.facet(op, 'samples')?.() ?? [];
   const usable = samples.filter((s) => s.args.every((a) => a === null || (!a.shape.includes(0) && a.dtype !== 'string')));
-  return [...(usable.length > 0 ? usable : plainSamples(op, session))].sort((a, b) => interest(b) - interest(a));
+  const all = (usable.length > 0 ? usable : plainSamples(op, session)).flatMap((s) => (count === null ? [s] : withArguments(s, count, op, session)));
+  const plain = all.filter((s) => Object.keys(s.attrs ?? {}).length > 0).map((s): OperatorSample => ({ args: s.args }));
+  const byInterest = (a: OperatorSample, b: OperatorSample): number => interest(b) - interest(a);
+  return [...all.sort(byInterest), ...plain.sort(byInterest)];
+}
+
+/** A sample with fewer arguments or more, where those that it lacks or has too many may be left out. */
+function withArguments(sample: OperatorSample, count: number, op: string, session: Session): readonly OperatorSample[] {
+  const { args } = sample;
+  const { params } = session.operator(op)!.signature;
+  const optional = (i: number): boolean => params[i]?.endsWith('?') === true || params[i]?.endsWith('*') === true || (params[i] === undefined && params.at(-1)?.endsWith('*') === true);
+  if (args.length === count) return [sample];
+  if (args.length > count) return args.slice(count).every((_, i) => optional(count + i)) ? [{ ...sample, args: args.slice(0, count) }] : [];
+  const missing = Array.from({ length: count - args.length }, (_, i) => args.length + i);
+  if (!missing.every(optional)) return [];
+  const sizes = new Set(args.flatMap((a) => a?.shape ?? []));
+  const like = args.find((a) => a !== null);
+  // Optional arguments are a vector mostly, a scalar, or like the first.
+  const shapes = [...[...sizes].map((size) => [size]), [], like?.shape ?? []];
+  const fits = shapes.map((shape): OperatorSample => ({ ...sample, args: [...args, ...missing.map(() => ({ dtype: like?.dtype ?? 'f32', shape }))] }));
+  return fits.filter((s) => inferable(op, s, session)).slice(0, 2);
+}
+
+function inferable(op: string, { args, attrs }: OperatorSample, session: Session): boolean {
+  try {
+    session.infer(op, args.map((a) => a && session.types.tensor(a.dtype, a.shape)), attrs ?? {}, () => null);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Matrices and more first, axes of different sizes first. */
@@ -61,8 +91,7 @@ function partsOf(pattern: Extract<Pattern, { kind: 'op' }>, op: string, session:
   const nested = (args ?? []).flatMap((p, i) => (p.kind === 'op' || p.kind === 'optional' ? [i] : []));
   const choices = nested.map((i) => nestedParts(args![i]!, session));
   const parts: Part[] = [];
-  for (const sample of samplesOf(op, session)) {
-    if (args !== null && sample.args.length !== args.length) continue;
+  for (const sample of samplesOf(op, args?.length ?? null, session)) {
     if (args === null && pattern.name === null && parts.length > 24) break;
     if (args?.some((p, i) => p.kind !== 'any' && sample.args[i] === null)) continue;
     const attrs: Attrs = { ...sample.attrs, ...pattern.attrs };

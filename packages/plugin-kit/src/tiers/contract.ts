@@ -11,6 +11,7 @@ import { moduleOf } from '../run-case.ts';
 import { secondCopy } from '../second-copy.ts';
 import type { Settings } from '../settings.ts';
 import { evaluatesStrings, type ScannedFile } from '../source-scan.ts';
+import { checkFrontends } from './frontends.ts';
 import { bareHost, describeError, inputsFor, type CompileMode, type Workbench } from '../workbench.ts';
 
 /** What the worker needs to compile a case. */
@@ -215,37 +216,7 @@ async function checkOtherEntries(bench: Workbench): Promise<void> {
   const plugin = bench.makePlugin();
   for (const pass of plugin.passes ?? []) bench.check('contract/pass', pass.doc.trim() !== '' ? null : `the pass ${pass.name} has no doc`);
   if ((plugin.passes?.length ?? 0) > 0) await checkPasses(bench);
-  for (const frontend of plugin.frontends ?? []) {
-    bench.check('contract/frontend', frontend.extensions.every((e) => e.startsWith('.')) ? null : `the extensions of ${frontend.name} begin with a dot`);
-    for (const head of [new Uint8Array(), new Uint8Array(4096), new TextEncoder().encode('no model at all')]) {
-      let detected: unknown;
-      try {
-        detected = frontend.detect(head);
-      } catch (error) {
-        bench.fail('contract/frontend', `${frontend.name}: detect throws on ${head.length} bytes: ${describeError(error)}`);
-        continue;
-      }
-      bench.check('contract/frontend', typeof detected === 'boolean' ? null : `${frontend.name}: detect must answer true or false`);
-      if (head.length === 0) bench.check('contract/frontend', detected === false ? null : `${frontend.name}: detect takes an empty file for a model`);
-      await checkRefusal(bench, frontend.name, head);
-    }
-  }
-}
-
-async function checkRefusal(bench: Workbench, name: string, bytes: Uint8Array): Promise<void> {
-  const frontend = bench.makePlugin().frontends!.find((f) => f.name === name)!;
-  const source = {
-    uri: 'memory:nothing', bytes: bytes.length, id: 'x', close: () => undefined,
-    readSync: (offset: number, length: number) => bytes.subarray(offset, offset + length),
-    read: (offset: number, length: number) => Promise.resolve(bytes.subarray(offset, offset + length)),
-  };
-  try {
-    await frontend.import(source, bench.newSession(), { dims: {} });
-    bench.fail('contract/frontend', `${name} imports ${bytes.length} bytes that are no model`);
-  } catch (error) {
-    const code = (error as { diagnostic?: { code?: string } }).diagnostic?.code;
-    bench.check('contract/frontend', typeof code === 'string' ? null : `${name}: a file that is no model is refused without a code (ctx.fail): ${describeError(error)}`);
-  }
+  await checkFrontends(bench);
 }
 
 /** Random graphs of the plugin's own operators and a few standard ones mean the same after its passes. */

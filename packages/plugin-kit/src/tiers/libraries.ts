@@ -125,7 +125,7 @@ class LibraryBench extends Workbench {
   readonly #cache: Cache;
 
   constructor(bench: Workbench, plugin: Plugin, makeLoader: () => Loader, entry: string, cache: Cache) {
-    super(bench, () => plugin, makeLoader, { failure: () => undefined, note: () => undefined });
+    super(bench, () => plugin, makeLoader, { failure: () => undefined, note: () => undefined, step: (about) => bench.step(about) });
     this.#entry = entry;
     this.#cache = cache;
   }

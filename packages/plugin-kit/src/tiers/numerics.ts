@@ -20,7 +20,9 @@ export async function checkNumerics(bench: Workbench): Promise<void> {
     ...bench.entries.map(({ exploration: e, bench: on }) => ({ rule: e.rule, cases: interleave(entryCases(e.cases, bench.session)), on, failures: 0, ran: 0 })),
   ];
   const began = performance.now();
-  const spent = (): boolean => performance.now() - began > bench.budget;
+  // On a slow machine, what came before took long, and so will what follows.
+  const budget = Math.max(bench.budget * 0.4, bench.budget - Math.max(0, began - 5000));
+  const spent = (): boolean => performance.now() - began > budget;
   for (let round = 0; queues.some((q) => q.cases.length > round); round++) {
     for (const queue of queues) {
       const c = queue.cases[round];

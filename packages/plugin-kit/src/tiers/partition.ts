@@ -46,6 +46,7 @@ function hash(text: string): number {
 }
 
 async function compositionProblem(bench: Workbench, c: Composition, mode: CompileMode, seed: number): Promise<{ code: string; message: string } | null> {
+  bench.step(c.about);
   const make = (session: Session) => new ModuleWriter(session, seed).write(c.instance, c.results).module;
   let bytes: Uint8Array;
   try {

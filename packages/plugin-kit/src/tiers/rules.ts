@@ -19,6 +19,7 @@ export async function checkRules(bench: Workbench, files: ReadonlyMap<string, Sc
   if (target !== null) bench.check('rules/none', rules.length > 0 ? null : `no rule gives ${target.name} anything to do`);
   const explored = (rule: Rule, on: Target, seed: number): readonly Exploration[] => {
     try {
+      bench.step(`cases of the rule ${rule.id}`);
       return [explore(rule, on, bench.session, seed)];
     } catch (error) {
       bench.fail('rules/not-explored', `no case can be made of its pattern: ${describeError(error)}`, rule.id);

@@ -102,7 +102,7 @@ function shifted(ctx: StageContext, s: FormedStage, name: string, start: Expr, c
 }
 
 /** An opaque block: its iterations are independent, so all of them run in parallel. */
-function opaque(ctx: StageContext, stage: Stage): Stmt {
+export function opaque(ctx: StageContext, stage: Stage): Stmt {
   const spatial = stage.block.iters.filter((i) => i.type === 'spatial');
   if (spatial.length !== stage.block.iters.length || stage.block.init !== null || stage.block.predicate !== null) {
     return stage.loops.reduceRight<Stmt>((inside, l) => ({ ...l, body: inside }), stage.block);

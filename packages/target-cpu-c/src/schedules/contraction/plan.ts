@@ -54,7 +54,7 @@ export function sumOfProducts(fn: TensorFunction): SumOfProducts | string {
   const at = forms.findIndex((f) => f?.form.kind === 'reduce');
   const sum = forms[at];
   if (at < 0 || !sum || forms.filter((f) => f?.form.kind === 'reduce').length !== 1) return 'there is not exactly one reduction';
-  if (forms.some((f) => f === null) || forms.length - at > 2) return 'more than one stage works on the result';
+  if (forms.slice(at).includes(null) || forms.length - at > 2) return 'more than one stage works on the result';
   const epilogue = forms[at + 1] ?? null;
   if (epilogue !== null && !staged.temporaries.some((b) => b.name === sum.form.store.buffer)) return 'the sum itself is an output, besides what is made of it';
   const product = combination(sum);

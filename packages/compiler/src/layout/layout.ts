@@ -1,12 +1,14 @@
 import type { Binding, GraphFunction, IRModule, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
 import { buffersOf, hashFunction, visitStmts, type Exprs, type Session } from '@tenon/core';
 import { permuteBuffers, type Permutations } from '@tenon/schedule';
-import { freshName, graphFunctions } from './graph.ts';
+import { freshName, graphFunctions, usersOf } from '../graph.ts';
+import { canFrame, fillable, framesOf, union, withFrames, type Frame } from './padding.ts';
 
 /**
  * Decides how the values between kernels lie in memory, over the whole graph: schedule rules say what they would like
  * (`ScheduleRule.layouts`), the votes of all kernels that touch a value are counted, and kernels without a wish follow their
- * inputs. Kernels are rewritten by permuting indices, so that no value is ever transposed for the sake of a layout.
+ * inputs. Values that convolutions pad are then stored with their zeros (padding.ts). Kernels are rewritten by permuting and
+ * shifting indices, so that no value is ever transposed or copied for the sake of a layout.
  * Parameters and results of a region, constants, and what operators view stay as they are.
  */
 export function layoutPass(session: Session): Pass {
@@ -19,6 +21,12 @@ export function layoutPass(session: Session): Pass {
 }
 
 type Permutation = readonly number[];
+
+/** How values lie, where they lie otherwise than their types say. */
+interface Layouts {
+  readonly permutations: ReadonlyMap<Value, Permutation>;
+  readonly frames: ReadonlyMap<Value, Frame>;
+}
 
 function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[]): IRModule {
   const { target } = ctx;
@@ -55,15 +63,17 @@ interface State {
 }
 
 function assignFunction(fn: GraphFunction, state: State): GraphFunction {
-  const decided = decide(fn, state);
-  if (decided.size === 0) return fn;
+  const permutations = decide(fn, state);
+  if (permutations.size === 0) return fn;
+  const decided: Layouts = { permutations, frames: decideFrames(fn, permutations, state) };
   const values = new Map<Value, Value>();
   const bindings = fn.bindings.map((b): Binding => {
     if (!touches(b, decided)) return b;
     const results = b.results.map((r) => {
-      const permutation = decided.get(r);
+      const permutation = permutations.get(r);
       if (permutation === undefined || r.type.kind !== 'tensor') return r;
-      const { shape } = r.type;
+      const frame = decided.frames.get(r);
+      const shape = r.type.shape.map((d, axis) => (frame === undefined ? d : state.ctx.exprs.add(d, frame.before[axis]! + frame.after[axis]!)));
       const value: Value = { ...r, type: { ...r.type, shape: permutation.map((a) => shape[a]!) } };
       values.set(r, value);
       return value;
@@ -73,10 +83,10 @@ function assignFunction(fn: GraphFunction, state: State): GraphFunction {
   return { ...fn, bindings };
 }
 
-const touches = (b: Binding, decided: ReadonlyMap<Value, Permutation>): boolean =>
-  b.results.some((r) => decided.has(r)) || b.args.some((a) => a !== null && decided.has(a));
+const touches = (b: Binding, { permutations }: Layouts): boolean =>
+  b.results.some((r) => permutations.has(r)) || b.args.some((a) => a !== null && permutations.has(a));
 
-/** The layouts of values that lie otherwise than their types say. */
+/** The orders of axes of values that lie otherwise than their types say. */
 function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation> {
   const fixed = new Set<Value>(fn.results);
   for (const b of fn.bindings) {
@@ -109,6 +119,43 @@ function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation
     }
   }
   return decided;
+}
+
+/**
+ * The zeros around values that a reader pads. Of permuted values only: those have channels innermost, so that rows of
+ * zeros are contiguous. Every other reader must be one that does not care how far apart rows are.
+ */
+function decideFrames(fn: GraphFunction, permutations: ReadonlyMap<Value, Permutation>, state: State): ReadonlyMap<Value, Frame> {
+  const { exprs } = state.ctx;
+  const users = usersOf(fn);
+  const found = new Map<string, ReadonlyMap<string, Frame>>();
+  const framesIn = (kernel: string): ReadonlyMap<string, Frame> => {
+    let frames = found.get(kernel);
+    if (frames === undefined) found.set(kernel, (frames = framesOf(state.functions.get(kernel) as TensorFunction, exprs)));
+    return frames;
+  };
+  const frames = new Map<Value, Frame>();
+  for (const b of fn.bindings) {
+    for (const [i, value] of b.results.entries()) {
+      const permutation = permutations.get(value);
+      if (permutation === undefined || b.results.length !== 1) continue;
+      let frame: Frame | null = null;
+      let others = false;
+      for (const user of users.get(value) ?? []) {
+        const kernel = state.functions.get(user.callee) as TensorFunction;
+        user.args.forEach((a, k) => {
+          if (a !== value) return;
+          const wanted = framesIn(user.callee).get(kernel.inputs[k]!.name);
+          if (wanted !== undefined) frame = frame === null ? wanted : union(frame, wanted);
+          else if (Object.keys(wishesOf(user.callee, state)).length === 0) others = true;
+        });
+      }
+      if (frame === null || others || !fillable(frame, permutation.at(-1)!)) continue;
+      const producer = state.functions.get(b.callee) as TensorFunction;
+      if (canFrame(producer, producer.outputs[i]!.name)) frames.set(value, frame);
+    }
+  }
+  return frames;
 }
 
 /** What most kernels would have; of equals the first in order. */
@@ -149,7 +196,7 @@ function wishesOf(kernel: string, state: State): { readonly [buffer: string]: Pe
 }
 
 /** The kernel that a call needs in the layouts of its arguments and results. */
-function variant(b: Binding, decided: ReadonlyMap<Value, Permutation>, state: State): string {
+function variant(b: Binding, { permutations: decided, frames }: Layouts, state: State): string {
   const fn = state.functions.get(b.callee) as TensorFunction;
   const wishes = state.wishes.get(b.callee) ?? {};
   const permutations = new Map<string, Permutation>();
@@ -169,7 +216,16 @@ function variant(b: Binding, decided: ReadonlyMap<Value, Permutation>, state: St
     const own = wishes[name] ?? given.find((p) => p.length === shape.length);
     if (own !== undefined && buffersOf(fn).get(name)!.shape.length === own.length) permutations.set(name, own);
   });
-  const permuted = permuteBuffers(fn, permutations as Permutations, state.ctx.exprs as Exprs);
+  const framed = new Map<string, Frame>();
+  const note = (buffer: string, value: Value | null | undefined): void => {
+    const frame = value == null ? undefined : frames.get(value);
+    if (frame !== undefined) framed.set(buffer, frame);
+  };
+  fn.inputs.forEach((buffer, i) => note(buffer.name, b.args[i]));
+  fn.outputs.forEach((buffer, i) => note(buffer.name, b.results[i]));
+  const exprs = state.ctx.exprs as Exprs;
+  const stored = framed.size === 0 ? fn : withFrames(fn, framed, (buffer) => permutations.get(buffer)!.at(-1)!, exprs);
+  const permuted = permuteBuffers(stored, permutations as Permutations, exprs);
   const hash = hashFunction(permuted);
   let name = state.variants.get(hash);
   if (name === undefined) {

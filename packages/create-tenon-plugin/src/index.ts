@@ -1,0 +1,2 @@
+export { kinds, licenses, scaffold, type Kind, type License, type ScaffoldOptions } from './scaffold.ts';
+export { runCreate, type Terminal } from './create.ts';
