@@ -7,12 +7,16 @@ import { blobFormat, blobFormatVersion, type Requirements } from './runtime/form
 import { librarySupport, libraryUnits } from './libraries.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { encodeSource, sourceFormat, sourceFormatVersion } from './standalone/source.ts';
+import { portableLevels } from './portable.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
 export interface CpuCOptions {
   /** The C compiler; otherwise $CC, cc, gcc or clang. */
   readonly cc?: string;
-  /** The processor to compile for, as the compiler's -march names it; `native` (default): this machine's. */
+  /**
+   * The processor to compile for, as the compiler's -march names it; `native` (default): this machine's; `portable`: code for
+   * several levels of this kind of processor, of which the loader takes the best that a machine has.
+   */
   readonly march?: string;
   /** Bytes of vectors in the generated code: 16, 32 or 64. Otherwise what the processor has. */
   readonly vectorBytes?: number;
@@ -37,18 +41,21 @@ export function cpuCTarget(pluginOptions: CpuCOptions): Target {
     return found;
   };
   const merged = (options: Attrs): CpuCOptions => ({ ...pluginOptions, ...checkOptions(options) });
+  /** `portable` stands for the last of its levels where it must be one: that is what all machines have. */
+  const single = (o: CpuCOptions): CpuCOptions => (o.march === 'portable' ? { ...o, march: portableLevels().at(-1)! } : o);
   return {
     name: 'cpu-c',
     doc: 'C11 with vector extensions, compiled by the system\'s C compiler for this machine.',
     dtypes: supportedDTypes,
     form: 'kernels',
-    libraries: librarySupport((ctx) => toolchainFor(merged(ctx.target.options), ctx.signal)),
+    libraries: librarySupport((ctx) => toolchainFor(single(merged(ctx.target.options)), ctx.signal)),
+    machines: (options) => (merged(options).march === 'portable' && merged(options).emit !== 'source' ? portableLevels().map((march) => ({ ...options, march })) : []),
     async device(options, ctx) {
-      const o = merged(options);
+      const o = single(merged(options));
       return describeDevice(await toolchainFor(o, ctx.signal), o);
     },
     async codegen(regions, ctx) {
-      const o = merged(ctx.target.options);
+      const o = single(merged(ctx.target.options));
       return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal), o.emit === 'source')];
     },
   };
