@@ -62,9 +62,11 @@ const taken = [
   'struct', 'switch', 'template', 'this', 'throw', 'try', 'typedef', 'union', 'unsigned', 'using', 'virtual', 'void', 'volatile', 'while',
 ];
 
-/** Throws `cpu-c/not-standalone` for what cannot run without the runtime. */
+/** Throws `cpu-c/not-standalone` for what cannot run without the runtime, `cpu-c/standalone-name` for names that C does not allow. */
 export function describe(manifest: Manifest, name: string, digest: string): StandaloneModel {
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith('tenon') || taken.includes(name)) throw refuse(`${JSON.stringify(name)} is no name for a C model`, 'use letters, digits and underscores; not a keyword, and nothing that begins with tenon');
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith('tenon') || taken.includes(name)) {
+    throw new TenonError({ code: 'cpu-c/standalone-name', message: `${JSON.stringify(name)} is no name for a C model`, hint: 'use letters, digits and underscores; not a keyword, and nothing that begins with tenon' });
+  }
   const entry = manifest.entries[0];
   if (entry === undefined) throw refuse('it has no entry', null);
   for (const region of manifest.regions) {
