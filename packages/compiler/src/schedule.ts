@@ -1,8 +1,9 @@
-import type { Binding, Buffer, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
+import type { Binding, Buffer, Expr, GraphFunction, IRModule, PassContext, Pass, ScheduleRule, Scope, Stmt, TensorFunction, Value, Verdict } from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts, type Session } from '@tenon/core';
 import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
+import { flopsOf } from './memory/flops.ts';
 import { Packer, packingOf, type Packing, type Packings } from './pack.ts';
 
 /** Which rule took a kernel, and why the others did not. */
@@ -67,7 +68,7 @@ function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly Sche
         const kernel = module.functions.get(binding.callee);
         if (kernel?.kind !== 'tensor') return ctx.fail({ code: 'schedule/callee', message: `@${binding.callee} is not a tensor function` });
         ctx.progress('schedule kernels');
-        scheduled = cut(applyRule(kernel, mine, ctx, records), functions, ctx, dims);
+        scheduled = cut(applyRule(kernel, mine, ctx, records), flopsOf(kernel, ctx.exprs), functions, ctx, dims);
         done.set(binding.callee, scheduled);
       }
       bindings.push(...launches(binding, module.functions.get(binding.callee) as TensorFunction, scheduled, names, ctx, packer));
@@ -104,7 +105,7 @@ function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: Pass
 }
 
 /** Cuts a scheduled function at its outermost statements, and lowers each part. */
-function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext, dims: Scope): Scheduled {
+function cut(fn: TensorFunction, flops: Expr, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext, dims: Scope): Scheduled {
   const temporaries: Buffer[] = [];
   let body: Stmt = fn.body;
   while (body.kind === 'alloc' && body.buffer.scope === 'global') {
@@ -146,12 +147,25 @@ function cut(fn: TensorFunction, functions: Map<string, GraphFunction | TensorFu
     functions.set(name, lowered);
     return { name, inputs, outputs, updates, scalars: lowered.scalars };
   });
+  noteFlops(pieces, flops, functions, ctx);
   const packings = new Map<string, Packing>();
   for (const input of fn.inputs) {
     const packing = packingOf(fn, input.name);
     if (packing !== null) packings.set(input.name, packing);
   }
   return { pieces, temporaries, packings };
+}
+
+/**
+ * Notes what the last launch computes of the operations that the kernel's definition has: its own loops tell no exact number
+ * where tiles have edges. Launches before it move elements.
+ */
+function noteFlops(pieces: readonly Piece[], all: Expr, functions: Map<string, GraphFunction | TensorFunction>, ctx: PassContext): void {
+  const last = pieces.at(-1)!;
+  const fn = functions.get(last.name) as TensorFunction;
+  const others = pieces.slice(0, -1).map((p) => flopsOf(functions.get(p.name) as TensorFunction, ctx.exprs));
+  const flops = ctx.exprs.valueOf(others.reduce((rest, f) => ctx.exprs.sub(rest, f), all));
+  if (flops !== null && flops >= 0) functions.set(last.name, { ...fn, attrs: { ...fn.attrs, flops } });
 }
 
 /** The launches of one kernel call. */

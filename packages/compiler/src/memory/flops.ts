@@ -5,11 +5,12 @@ import { declaredVariables } from '@tenon/schedule';
 const arithmetic = new Set(['add', 'sub', 'mul', 'div', 'min', 'max', 'truncmod', 'call']);
 
 /**
- * Floating-point operations of a lowered function, as a formula in dims: every arithmetic operation and intrinsic counts
+ * Floating-point operations of a function, as noted in its attribute `flops`, else counted, as a formula in dims: every arithmetic operation and intrinsic counts
  * one, a fused multiply-add two. Where a branch decides, its first side counts (full tiles before their edges); a loop over
  * what is left of a fixed number counts as that many.
  */
 export function flopsOf(fn: TensorFunction, exprs: ExprBuilder): Expr {
+  if (typeof fn.attrs['flops'] === 'number') return exprs.int(fn.attrs['flops']);
   const inner = new Set(declaredVariables(fn.body));
   /** An extent that depends on loop variables or data cannot leave its loop. */
   const dependent = (extent: Expr): boolean => {

@@ -1,8 +1,8 @@
 /**
  * C11 source of what every shared object carries: a thread pool, a clock, aligned memory.
  *
- * The pool: the caller of `tenon_parallel` takes part; workers join a job while it is open and take chunks from an
- * atomic counter. The caller never waits for a worker that has not joined, so a core that the system takes away delays
+ * The pool: the caller of `tenon_parallel` takes part; workers join a job while it is open and take chunks of
+ * their own part of it, then of others'. The caller never waits for a worker that has not joined, so a core that the system takes away delays
  * nothing but the chunk it was computing. Waiting spins, then sleeps: for two milliseconds or so while a region runs, whose
  * next launch will come soon (waking takes long where other processes want the core), some tens of microseconds otherwise.
  * One job runs at a time: a second caller of the same pool computes its job alone.
@@ -33,10 +33,11 @@ enum { SPIN_IDLE = 1500, SPIN_BUSY = 60000 };
 #define JOB UINT64_C(0x40000)
 
 typedef struct tenon_pool tenon_pool;
+/* The part of a job that is a thread's own. */
+struct tenon_part { _Alignas(64) _Atomic int64_t next; int64_t end; };
 struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; };
 struct tenon_pool {
   _Alignas(64) _Atomic uint64_t state;
-  _Alignas(64) _Atomic int64_t next;
   _Alignas(64) _Atomic int busy;
   _Atomic int sleepers;
   _Atomic int waiting;
@@ -46,6 +47,7 @@ struct tenon_pool {
   int spin;
   int started;
   struct tenon_worker* workers;
+  struct tenon_part* parts;
   pthread_mutex_t lock;
   pthread_cond_t wake;
   pthread_cond_t finished;
@@ -89,12 +91,20 @@ HIDDEN void tenon_end(tenon_pool* pool) {
   if (pool) atomic_fetch_sub_explicit(&pool->regions, 1, memory_order_relaxed);
 }
 
-static void run_chunks(tenon_pool* pool, char* scratch) {
-  const int64_t extent = pool->extent, chunk = pool->chunk;
-  for (;;) {
-    const int64_t begin = atomic_fetch_add_explicit(&pool->next, chunk, memory_order_relaxed);
-    if (begin >= extent) return;
-    pool->kernel(pool->p, pool->n, begin, extent - begin < chunk ? extent : begin + chunk, scratch);
+/*
+ * Chunks of the thread's own part, one after the other, so that what they share stays in its cache and what it fetches ahead
+ * is its own; then those that other threads have not come to.
+ */
+static void run_chunks(tenon_pool* pool, int self, char* scratch) {
+  const int64_t chunk = pool->chunk;
+  for (int i = 0; i < pool->threads; i++) {
+    struct tenon_part* part = &pool->parts[(self + i) % pool->threads];
+    const int64_t end = part->end;
+    for (;;) {
+      const int64_t begin = atomic_fetch_add_explicit(&part->next, chunk, memory_order_relaxed);
+      if (begin >= end) break;
+      pool->kernel(pool->p, pool->n, begin, end - begin < chunk ? end : begin + chunk, scratch);
+    }
   }
 }
 
@@ -138,7 +148,7 @@ static void* work(void* argument) {
       self->scratch_bytes = self->scratch ? pool->scratch_bytes : 0;
       ready = self->scratch != 0;
     }
-    if (ready) run_chunks(pool, self->scratch);
+    if (ready) run_chunks(pool, (int)(self - pool->workers) + 1, self->scratch);
     leave(pool);
   }
 }
@@ -157,6 +167,7 @@ EXPORT void tenon_pool_destroy(tenon_pool* pool) {
   pthread_cond_destroy(&pool->finished);
   pthread_mutex_destroy(&pool->lock);
   free(pool->workers);
+  free(pool->parts);
   free(pool);
 }
 
@@ -172,12 +183,14 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   pthread_cond_init(&pool->wake, 0);
   pthread_cond_init(&pool->finished, 0);
   pool->workers = calloc((size_t)pool->threads, sizeof *pool->workers);
-  for (int i = 0; pool->workers && i < pool->threads - 1; i++) {
+  void* parts = 0;
+  if (!posix_memalign(&parts, 64, (size_t)pool->threads * sizeof *pool->parts)) pool->parts = parts;
+  for (int i = 0; pool->workers && pool->parts && i < pool->threads - 1; i++) {
     pool->workers[i].pool = pool;
     if (pthread_create(&pool->workers[i].thread, 0, work, &pool->workers[i])) break;
     pool->started++;
   }
-  if (!pool->workers || pool->started < pool->threads - 1) {
+  if (!pool->workers || !pool->parts || pool->started < pool->threads - 1) {
     tenon_pool_destroy(pool);
     return 0;
   }
@@ -200,7 +213,10 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   pool->extent = extent;
   pool->chunk = share > grain ? share : grain;
   pool->scratch_bytes = scratch_bytes;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  for (int i = 0; i < pool->threads; i++) {
+    atomic_store_explicit(&pool->parts[i].next, extent * i / pool->threads, memory_order_relaxed);
+    pool->parts[i].end = extent * (i + 1) / pool->threads;
+  }
   /* Nobody is in a job now: the last one was closed and left by all. */
   atomic_fetch_add(&pool->state, JOB | OPEN);
   int sleepers = atomic_load(&pool->sleepers);
@@ -211,7 +227,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
     else for (int64_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
   }
-  run_chunks(pool, scratch);
+  run_chunks(pool, 0, scratch);
   uint64_t state = atomic_fetch_and(&pool->state, ~OPEN) & ~OPEN;
   for (int i = 0; patient(pool, i) && (state & ACTIVE); i++) {
     pause_briefly();

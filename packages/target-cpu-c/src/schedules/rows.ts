@@ -1,8 +1,8 @@
-import { accept, reject, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { accept, reject, type Buffer, type Expr, type IterVar, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
-import { isVariable, Names, parallelOver, stagesOf, type Stage } from '@tenon/schedule';
+import { isVariable, linearIn, loop, Names, parallelOver, stagesOf, vectorLoop, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
-import { emitCompute, emitReduce, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
+import { computeAt, emitCompute, emitReduce, flatLoads, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
 
 /** Elements that one step of a parallel loop over a flat tensor takes. */
 const chunk = 4096;
@@ -31,7 +31,9 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
   const context = stageContext(fn, ctx);
   const forms = stages.map(formed);
   const everyStage = forms.every((f) => f !== null) ? (forms as FormedStage[]) : null;
-  const prefix = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
+  const common = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
+  // Rows that are one row keep nothing in cache, and nobody else busy.
+  const prefix = everyStage !== null && ctx.exprs.valueOf(ctx.exprs.product(everyStage[0]!.spatial.slice(0, common).map((i) => i.extent))) === 1 ? 0 : common;
   let body: Stmt;
   let globals = staged.temporaries;
   if (everyStage !== null && prefix > 0) {
@@ -69,6 +71,8 @@ export function emitStage(ctx: StageContext, s: FormedStage): Stmt {
       });
     }
   }
+  const across = s.form.kind === 'compute' ? transposed(ctx, s) : null;
+  if (across !== null) return emitTransposed(ctx, s, across);
   const outer = s.spatial.slice(0, -1);
   const last = s.spatial.slice(-1);
   const emit = s.form.kind === 'compute' ? emitCompute : emitReduce;
@@ -80,6 +84,36 @@ export function emitStage(ctx: StageContext, s: FormedStage): Stmt {
   }
   return parallelOver(ctx, outer.map((i) => i.extent), (indices) =>
     emit(ctx, s, last, new Map(outer.map((iter, i) => [iter.name, indices[i]!]))));
+}
+
+/** Rows and columns of a block of a transposed copy: its lines of memory, both of what is read and of what is written, stay in cache. */
+const block = { rows: 16, columns: 64 };
+
+/** The axis that the loads of a stage are contiguous along, where they are not along the innermost one. */
+function transposed(ctx: StageContext, s: FormedStage): IterVar | null {
+  const { exprs } = ctx;
+  const last = s.spatial.at(-1);
+  const long = (i: IterVar): boolean => (exprs.valueOf(i.extent) ?? block.rows) >= block.rows;
+  if (last === undefined || !long(last)) return null;
+  const loads = flatLoads(ctx, s);
+  const far = loads.filter((index) => ![0, 1].includes(linearIn(exprs, index, last.name) ?? -1));
+  if (far.length === 0) return null;
+  return s.spatial.slice(0, -1).find((i) => long(i) && far.every((index) => linearIn(exprs, index, i.name) === 1)) ?? null;
+}
+
+function emitTransposed(ctx: StageContext, s: FormedStage, across: IterVar): Stmt {
+  const { exprs } = ctx;
+  const last = s.spatial.at(-1)!;
+  const outer = s.spatial.filter((i) => i !== last && i !== across);
+  const extents = [...outer.map((i) => i.extent), exprs.ceildiv(across.extent, block.rows), exprs.ceildiv(last.extent, block.columns)];
+  const part = (extent: Expr, start: Expr, size: number): Expr => (exprs.valueOf(exprs.mod(extent, size)) === 0 ? exprs.int(size) : exprs.min(exprs.int(size), exprs.sub(extent, start)));
+  return parallelOver(ctx, extents, (points) => {
+    const [row, column] = [exprs.mul(points.at(-2)!, block.rows), exprs.mul(points.at(-1)!, block.columns)];
+    const values = new Map(outer.map((i, k) => [i.name, points[k]!]));
+    return loop(ctx, part(across.extent, row, block.rows), 'serial', (r) =>
+      vectorLoop(ctx, part(last.extent, column, block.columns), ctx.width(s.form.store.value.dtype), (c) =>
+        computeAt(ctx, s, new Map([...values, [across.name, exprs.add(row, r)], [last.name, exprs.add(column, c)]]))));
+  });
 }
 
 function atIndices(exprs: Exprs, s: FormedStage, indices: readonly Expr[]): FormedStage['form'] {

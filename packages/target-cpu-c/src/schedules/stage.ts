@@ -41,6 +41,9 @@ export function flatAccesses(ctx: StageContext, s: FormedStage): Expr[] {
   return [...loads, stored];
 }
 
+/** The flattened index of every load of a stage but of its own result. */
+export const flatLoads = (ctx: StageContext, s: FormedStage): readonly Expr[] => accesses(ctx, s).loads;
+
 /** Whether every load is contiguous or constant along a variable. */
 export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {
   return accesses(ctx, s).loads.every((index) => {
@@ -58,7 +61,7 @@ function bound(values: Values, iters: readonly IterVar[], indices: readonly Expr
 }
 
 /** The statement `out[…] = value` of a compute stage at given iteration values. */
-function computeAt(ctx: StageContext, s: FormedStage, values: Values): Stmt {
+export function computeAt(ctx: StageContext, s: FormedStage, values: Values): Stmt {
   const { exprs } = ctx;
   return {
     kind: 'store', buffer: s.form.store.buffer,
@@ -202,9 +205,24 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
         (start, count) => loop(ctx, count, 'serial', (i) => into(value(exprs.add(start, i)))),
       );
     }),
-    loop(ctx, exprs.int(width), 'serial', (i) => into(exprs.load(lanes, [i]))),
+    folded(ctx, lanes, width, (a, b) => combine(exprs, form.op, a, b), into),
     store(out, indices, exprs.load(acc, [])),
   ])));
+}
+
+/** Combines the lanes of a buffer in halves: one after the other they would wait for each other. */
+function folded(ctx: StageContext, lanes: Buffer, width: number, combined: (a: Expr, b: Expr) => Expr, into: (value: Expr) => Stmt): Stmt {
+  const { exprs } = ctx;
+  // A buffer of its own: what is read in vectors of several widths does not stay in registers.
+  const half: Buffer = { ...lanes, name: ctx.names.fresh('half'), shape: [exprs.int(width)] };
+  const over = (count: number, body: (i: Expr) => Stmt): Stmt => loop(ctx, exprs.int(count), 'vectorized', body);
+  const steps: Stmt[] = [over(width, (i) => store(half, [i], exprs.load(lanes, [i])))];
+  let count = width;
+  for (; count % 2 === 0; count /= 2) {
+    const next = count / 2;
+    steps.push(over(next, (i) => store(half, [i], combined(exprs.load(half, [i]), exprs.load(half, [exprs.add(i, next)])))));
+  }
+  return alloc(half, seqOf([...steps, loop(ctx, exprs.int(count), 'serial', (i) => into(exprs.load(half, [i])))]));
 }
 
 function seqOf(body: readonly Stmt[]): Stmt {

@@ -26,7 +26,7 @@ export function emit(fn: TensorFunction, plan: Plan, target: TargetContext, choi
   // A column tile is visited by all tiles of rows, of every point of the axes that its operand does not depend on.
   const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
   const job: Job = {
-    ctx, plan, packed, tile, width, inner: [...free.map((axis) => ({ axis, step: 1 })), ...(row === null ? [] : [{ axis: row, step: tile.rows }])],
+    ctx, plan, packed, tile, width, resident: isResident(ctx, plan, packed, target), inner: [...free.map((axis) => ({ axis, step: 1 })), ...(row === null ? [] : [{ axis: row, step: tile.rows }])],
   };
   const choice = blockExtents(job, target);
   const extent = choices.choose('reduction', choice, choice.at(-1)!);
@@ -53,13 +53,22 @@ interface Job {
   readonly packed: readonly (Buffer | null)[];
   readonly tile: TileSize;
   readonly width: number;
+  /** All columns together stay in the second cache level. */
+  readonly resident: boolean;
   /** The axes that one column tile is visited along, outermost first. */
   readonly inner: readonly { readonly axis: Axis; readonly step: number }[];
 }
 
-function chooseTile(ctx: StageContext, { row, column }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
+function isResident({ exprs }: StageContext, plan: Plan, packed: readonly (Buffer | null)[], target: TargetContext): boolean {
+  const buffer = packed[plan.packed.findIndex((p) => p?.axis === plan.column)] ?? null;
+  const elements = buffer === null ? null : exprs.valueOf(exprs.product(buffer.shape));
+  return buffer !== null && elements !== null && elements * (bytesOf[buffer.dtype] ?? 4) <= cacheBytes(target, 2) / 4;
+}
+
+function chooseTile(ctx: StageContext, { row, column, sum }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
   const { exprs } = ctx;
-  const best = tileSize(width, vectorRegisters(target), row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent));
+  const core = { width, registers: vectorRegisters(target), vectorBytes: width * (bytesOf[sum.form.store.value.dtype] ?? 4), l1: cacheBytes(target, 1) };
+  const best = tileSize(core, row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent), exprs.valueOf(exprs.product(sum.reduce.map((r) => r.extent))));
   const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
   const mostRows = row === null ? 1 : Math.max(best.rows, exprs.valueOf(row.extent) ?? 16);
   return {
@@ -72,15 +81,17 @@ function chooseTile(ctx: StageContext, { row, column }: Plan, width: number, tar
 function whole(job: Job): Stmt {
   const { ctx, plan, tile, inner } = job;
   const { exprs } = ctx;
-  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), { axis: plan.column, step: tile.columns }, ...inner];
+  const column = { axis: plan.column, step: tile.columns };
+  // Columns that the cache keeps anyway come last: then rows pass by once, for all columns.
+  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), ...(job.resident ? [...inner, column] : [column, ...inner])];
   const counts = order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
-  const visits = exprs.valueOf(exprs.product(counts.slice(-inner.length || counts.length)));
+  const visits = exprs.valueOf(exprs.product(inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step))));
   return parallelOver(ctx, counts, (points) => {
     const tiles = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
     let visit: Expr = exprs.int(0);
-    order.slice(order.length - inner.length).forEach(({ axis }, i) => (visit = exprs.add(exprs.mul(visit, counts[order.length - inner.length + i]!), tiles.get(axis)!)));
+    for (const { axis, step } of inner) visit = exprs.add(exprs.mul(visit, exprs.ceildiv(axis.extent, step)), tiles.get(axis)!);
     const extent = exprs.valueOf(plan.sum.reduce[0]!.extent);
-    const ahead = inner.length === 0 || visits === null || extent === null
+    const ahead = job.resident || inner.length === 0 || visits === null || extent === null
       ? null
       : fetch(job, { tile: tiles.get(plan.column)!, block: exprs.int(0), blocks: 1, extent, visit, visits });
     return forColumns(job, tiles, (columns, start) => forRows(job, tiles, (rows, at) => {
