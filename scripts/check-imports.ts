@@ -19,7 +19,7 @@ const mayImport: { readonly [folder: string]: readonly string[] } = {
   compiler: ['plugin', 'artifact', 'core', 'ops', 'interp', 'schedule'],
   runtime: ['plugin', 'artifact'],
   'frontend-*': ['plugin', 'core'],
-  'target-*': ['plugin', 'core', 'schedule'],
+  'target-*': ['plugin', 'artifact', 'core', 'schedule'],
   tenon: ['plugin', 'artifact', 'core', 'ops', 'interp', 'schedule', 'compiler', 'runtime', 'frontend-*', 'target-*'],
   cli: ['tenon'],
   'create-tenon-plugin': ['plugin'],

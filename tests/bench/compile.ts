@@ -1,10 +1,11 @@
 /**
  * Compile time by phase, TypeScript and C compiler apart:
  *
- *     bench:compile [MODEL …] [--rounds N]
+ *     bench:compile [MODEL …] [--rounds N] [--changes]
  *
  * MODEL: a name of `$TENON_DATA/models` or a path (default: resnet50 bert_base_s128). Nothing is cached between rounds;
- * the median of each figure is printed.
+ * the median of each figure is printed. With `--changes`: `tenon compile`, everything included, with an empty cache, again with nothing
+ * changed, and with one node changed.
  */
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -16,6 +17,7 @@ import { nodeHost } from '@tenon/runtime/node';
 import { cpuC } from '@tenon/target-cpu-c';
 import { models } from '../models/models.ts';
 import { absent, dataFolder } from '../support/data.ts';
+import { measureChanges, type Changes, type CommandTime } from './changes.ts';
 
 interface Times {
   /** Milliseconds by phase; `codegen` without the C compiler. */
@@ -54,7 +56,17 @@ async function once(path: string): Promise<Times> {
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-const { values, positionals } = parseArgs({ options: { rounds: { type: 'string', default: '3' } }, allowPositionals: true });
+function printChanges(name: string, rounds: readonly Changes[]): void {
+  const cold = median(rounds.map((r) => r.cold.command));
+  const row = (label: string, of: (r: Changes) => CommandTime): string => {
+    const command = median(rounds.map((r) => of(r).command));
+    return `  ${label.padEnd(18)} ${command.toFixed(0).padStart(7)} ${median(rounds.map((r) => of(r).compilation)).toFixed(0).padStart(12)} ${((100 * command) / cold).toFixed(0).padStart(9)} %`;
+  };
+  console.log(`\n${name} (${rounds[0]!.change})\n  ${''.padEnd(18)} command  compilation   of cold`);
+  console.log([row('cold', (r) => r.cold), row('unchanged', (r) => r.unchanged), row('one node changed', (r) => r.changed)].join('\n'));
+}
+
+const { values, positionals } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, changes: { type: 'boolean', default: false } }, allowPositionals: true });
 if (dataFolder('models') === null && positionals.every((p) => !existsSync(p))) absent('there is no folder models in $TENON_DATA (default: ../shared)');
 else {
   console.log(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}, median of ${values.rounds} rounds, milliseconds`);
@@ -64,6 +76,10 @@ else {
       console.error(`bench:compile: ${name} is neither a file nor one of ${models.map((m) => m.name).join(', ')}`);
       process.exitCode = 2;
       break;
+    }
+    if (values.changes) {
+      printChanges(name, Array.from({ length: Number(values.rounds) }, () => measureChanges(path)));
+      continue;
     }
     const rounds: Times[] = [];
     for (let i = 0; i < Number(values.rounds); i++) rounds.push(await once(path));

@@ -167,7 +167,22 @@ describe('an invalid manifest', () => {
   const entry = sampleManifest().entries[0]!;
   const region = sampleManifest().regions[0]!;
   const variant = region.variants[0]!;
+  const packed = { axis: 1, tile: 4, order: [0] };
+  const smaller = { axis: 1, tile: 2, order: [0] };
+  const repacked = (change: object, bytes = 64): Partial<ManifestBody> => ({
+    constants: [...sampleManifest().constants, { name: 'v', dtype: 'f32', shape: [2, 4, 2], bytes, data: { kind: 'repacked', of: 0, shape: [4, 4], from: packed, to: smaller, ...change } }],
+  });
+  test('a constant that is packed anew from another is none', async () => {
+    expect((await open(await writer().toBytes(sampleManifest(repacked({}))))).manifest.constants[1]!.data.kind).toBe('repacked');
+  });
   const cases: readonly (readonly [string, Partial<ManifestBody>, RegExp])[] = [
+    ['a constant packed anew from itself', repacked({ of: 1 }), /in no section/],
+    ['a layout that names an axis twice', repacked({ to: { axis: 0, tile: 2, order: [0] } }), /axes of a layout/],
+    ['a layout of an axis that is not there', repacked({ from: { axis: 2, tile: 4, order: [0] } }), /axes of a layout/],
+    ['a layout without tiles', repacked({ to: { ...smaller, tile: 0 } }), /tiles of a layout/],
+    ['a layout larger than what it is packed from', repacked({ shape: [4, 5], from: packed }), /a layout takes 128 bytes, not 64/],
+    ['a layout larger than its constant', repacked({ to: { ...smaller, tile: 32 } }), /a layout takes 512 bytes, not 64/],
+    ['a missing layout', repacked({ to: undefined }), /missing or of the wrong kind/],
     ['a constant beyond its section', { constants: [{ name: 'w', dtype: 'f32', shape: [16], bytes: 64, data: { kind: 'section', section: 'weights', offset: 960 } }] }, /beyond its section/],
     ['an unaligned constant', { constants: [{ name: 'w', dtype: 'f32', shape: [16], bytes: 64, data: { kind: 'section', section: 'weights', offset: 4 } }] }, /not aligned/],
     ['an unknown section', { blobs: [{ section: 'cod', target: 'js', format: 'x', formatVersion: 1, requires: {} }] }, /no section 'cod'/],

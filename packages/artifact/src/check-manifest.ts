@@ -1,7 +1,7 @@
 import { TenonError } from '@tenon/plugin';
 import { checkDimProgram, type DimProgram, dimsOf } from './dim-program.ts';
 import { alignment, align } from './format.ts';
-import type { DimValue, EntryInfo, Instruction, Manifest, RegionInfo } from './manifest.ts';
+import type { ConstantInfo, DimValue, EntryInfo, Instruction, Manifest, RegionInfo } from './manifest.ts';
 
 /**
  * Checks what the runtime relies on: every reference resolves, every formula is well formed and reads only dims that
@@ -59,7 +59,12 @@ function checkTables(manifest: Manifest): void {
   check(manifest.devices.length > 0 && manifest.devices[0]!.target === null, 'device 0 is not the host');
   for (const constant of manifest.constants) {
     const where = `constant '${constant.name}'`;
-    check(isSize(constant.bytes) && isSize(constant.data.offset) && constant.shape.every(isSize), `${where}: sizes`);
+    check(isSize(constant.bytes) && constant.shape.every(isSize), `${where}: sizes`);
+    if (constant.data.kind === 'repacked') {
+      checkRepacked(manifest, constant, constant.data, where);
+      continue;
+    }
+    check(isSize(constant.data.offset), `${where}: sizes`);
     if (constant.data.kind === 'section') {
       const section = sections.get(constant.data.section);
       check(section !== undefined, `${where}: no section '${constant.data.section}'`);
@@ -70,6 +75,23 @@ function checkTables(manifest: Manifest): void {
     }
   }
   for (const blob of manifest.blobs) check(sections.has(blob.section), `a blob refers to no section '${blob.section}'`);
+}
+
+/** Both layouts hold the same tensor, within the bytes of the two constants. */
+function checkRepacked(manifest: Manifest, constant: ConstantInfo, data: Extract<ConstantInfo['data'], { readonly kind: 'repacked' }>, where: string): void {
+  const source = manifest.constants[data.of];
+  check(source?.data.kind === 'section', `${where}: it is packed from constant ${data.of}, which is in no section`);
+  check(data.shape.length > 0 && data.shape.every(isSize), `${where}: sizes`);
+  const elements = constant.shape.reduce((a, b) => a * b, 1);
+  const width = elements === 0 ? 1 : constant.bytes / elements;
+  check([1, 2, 4, 8].includes(width) && source.dtype === constant.dtype, `${where}: elements`);
+  for (const [layout, bytes] of [[data.from, source.bytes], [data.to, constant.bytes]] as const) {
+    const axes = new Set([layout.axis, ...layout.order]);
+    check(layout.order.length === data.shape.length - 1 && axes.size === data.shape.length && [...axes].every((a) => isSize(a) && a < data.shape.length), `${where}: axes of a layout`);
+    check(isSize(layout.tile) && layout.tile > 0, `${where}: tiles of a layout`);
+    const needed = layout.order.reduce((product, a) => product * data.shape[a]!, Math.ceil(data.shape[layout.axis]! / layout.tile) * layout.tile * width);
+    check(needed === bytes, `${where}: a layout takes ${needed} bytes, not ${bytes}`);
+  }
 }
 
 function checkRegion(manifest: Manifest, region: RegionInfo, where: string): void {

@@ -63,7 +63,23 @@ export interface ConstantInfo {
   readonly bytes: number;
   readonly data:
     | { readonly kind: 'section'; readonly section: string; /** Within the section, a multiple of 64. */ readonly offset: number }
+    | {
+        /** Packed anew from constant `of`, which is in a section: the same tensor of this shape, in tiles of other sizes. */
+        readonly kind: 'repacked';
+        readonly of: number;
+        readonly shape: readonly number[];
+        readonly from: PackedLayout;
+        readonly to: PackedLayout;
+      }
     | { readonly kind: 'external'; /** Relative to the artifact. */ readonly uri: string; /** Identity of the file, see `ByteSource.id`; null: not checked. */ readonly id: string | null; readonly offset: number };
+}
+
+/** A tensor in tiles along one axis: `[ceil(size / tile), other axes in `order`, tile]`, the last tile filled up with zeros. */
+export interface PackedLayout {
+  readonly axis: number;
+  readonly tile: number;
+  /** The other axes. */
+  readonly order: readonly number[];
 }
 
 /** A loader's input. */

@@ -10,7 +10,10 @@ export interface ArtifactSink {
   write(offset: number, bytes: Uint8Array): void | Promise<void>;
 }
 
-/** Bytes at hand, or exactly `bytes` bytes made piece by piece while the file is written. */
+/** Chunks whose digests and writes are under way at a time. */
+const chunksAtOnce = 4;
+
+/** Bytes at hand, or exactly `bytes` bytes made piece by piece while the file is written. Pieces must stay as they are until all is written. */
 export type SectionContent =
   | Uint8Array
   | { readonly bytes: number; chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
@@ -59,20 +62,35 @@ export class ArtifactWriter {
     const hashView = new DataView(hashes.buffer);
     let chunk = 0;
     let written = layout.dataOffset;
-    for (const { info, content } of this.#sections) {
-      const pieces = ArrayBuffer.isView(content) ? [content] : content.chunks();
-      let expected = align(info.bytes);
-      for await (const bytes of rechunk(pieces, info, this.#chunkBytes)) {
-        options.signal?.throwIfAborted();
-        hashView.setBigUint64(8 * chunk, hash64(bytes), true);
-        const [digest] = await Promise.all([sha256(bytes), sink.write(written, bytes)]);
-        hashes.set(digest, 8 * layout.chunks + 32 * chunk);
-        chunk++;
-        written += bytes.length;
-        expected -= bytes.length;
-        options.onProgress?.(written, layout.fileBytes);
+    // Digests and writes of the last chunks go on, on other threads, while the next chunk is made.
+    const pending: Promise<unknown>[] = [];
+    const finish = async (bytes: Uint8Array, at: number, digestAt: number): Promise<void> => {
+      const [digest] = await Promise.all([sha256(bytes), sink.write(at, bytes)]);
+      hashes.set(digest, digestAt);
+    };
+    try {
+      for (const { info, content } of this.#sections) {
+        const pieces = ArrayBuffer.isView(content) ? [content] : content.chunks();
+        let expected = align(info.bytes);
+        for await (const bytes of rechunk(pieces, info, this.#chunkBytes)) {
+          options.signal?.throwIfAborted();
+          if (pending.length === chunksAtOnce) await pending.shift();
+          const finished = finish(bytes, written, 8 * layout.chunks + 32 * chunk);
+          // Its failure is told where it is awaited.
+          finished.catch(() => {});
+          pending.push(finished);
+          hashView.setBigUint64(8 * chunk, hash64(bytes), true);
+          chunk++;
+          written += bytes.length;
+          expected -= bytes.length;
+          options.onProgress?.(written, layout.fileBytes);
+        }
+        if (expected !== 0) throw wrongSize(info);
       }
-      if (expected !== 0) throw wrongSize(info);
+      await Promise.all(pending);
+    } finally {
+      // Nobody writes to the sink any more when this returns.
+      await Promise.allSettled(pending);
     }
     const described = new Uint8Array(layout.manifest.length + hashes.length);
     described.set(layout.manifest);

@@ -30,8 +30,8 @@ export const exitCodeDocs: readonly (readonly [number, string])[] = [
 /** By code, the most specific pattern first. A diagnostic that matches none is a defect: those are for users to act on. */
 const byCode: readonly (readonly [RegExp, number])[] = [
   [/^(usage|runtime\/(inputs|unknown-|missing-input|dtype$|shape|contents|tensor$|dim-range|unbound-dim|output$|int64-overflow))/, exitCodes.usage],
-  [/^(config\/unknown-pass|partition\/(unknown-target|too-many-targets)|onnx\/(dim-option|unknown-dim)|target\/|cpu-c\/(bad-option|unknown-march))/, exitCodes.usage],
-  [/^(onnx\/(unsupported-|dynamic-|training)|partition\/(unsupported|require)|op\/(unknown|symbolic|shape-unknown|no-inference|too-large)|link\/binding|cpu-c\/unsupported-|session\/(contract-level|conflict|duplicate-plugin))/, exitCodes.notRight],
+  [/^(config\/unknown-pass|partition\/(unknown-target|too-many-targets)|onnx\/(dim-option|unknown-dim)|target\/|cpu-c\/(bad-option|standalone-name|unknown-march))/, exitCodes.usage],
+  [/^(onnx\/(unsupported-|dynamic-|training)|partition\/(unsupported|require)|op\/(unknown|symbolic|shape-unknown|no-inference|too-large)|link\/binding|cpu-c\/(unsupported-|not-standalone)|session\/(contract-level|conflict|duplicate-plugin))/, exitCodes.notRight],
   [/^(onnx|session)\/internal/, exitCodes.internal],
   [/^(cpu-c\/(no-compiler|other-machine|load-failed|no-threads|out-of-memory)|tenon\/(unwritable|no-koffi)|runtime\/(out-of-memory|no-variant)|host\/(unreachable|http|cache-))/, exitCodes.environment],
   [/^(onnx|op|model|host|artifact|config|npy|file)\//, exitCodes.badInput],

@@ -7,6 +7,7 @@ import type { CommandContext } from './command.ts';
 /** Options of every command that compiles a model. */
 export const modelOptions: OptionSpecs = {
   target: { value: 'T[,T2]', short: 't', doc: 'where it runs, in order of preference; the last must take every operator (default: cpu-c)' },
+  march: { value: 'CPU', doc: 'the processor that cpu-c compiles for: as the compiler\'s -march names it, native (default), or portable: code for several, chosen when loaded' },
   dim: { value: 'NAME=N', multiple: true, doc: 'fixes or bounds a dim: n=8, n=1..4096, n=8..512%8' },
   config: { value: 'FILE', short: 'c', doc: 'the configuration (default: tenon.config.ts, .mts, .js or .mjs in this folder)' },
   'no-config': { doc: 'uses no configuration file' },
@@ -29,6 +30,7 @@ export async function readSettings(args: ParsedArguments, ctx: CommandContext): 
   const path = args.flag('no-config') ? null : (named ?? findConfig());
   const { config, loaders } = path === null ? { config: {}, loaders: [] } : await loadConfig(path);
   const dims = parseDims(args.values('dim'));
+  const march = args.value('march');
   const target = args.value('target')?.split(',').map((name) => name.trim()).filter((name) => name !== '');
   return {
     loaders,
@@ -37,7 +39,7 @@ export async function readSettings(args: ParsedArguments, ctx: CommandContext): 
       config, signal: ctx.signal, cache: !args.flag('no-cache'),
       onProgress: ({ step, done, total }) => ctx.progress(step, done, total),
       onDiagnostic: (diagnostic) => ctx.report(diagnostic),
-      ...(target === undefined ? {} : { target: target.map((name) => configured(name, config)) }),
+      ...(target === undefined && march === undefined ? {} : { target: withMarch(target?.map((name) => configured(name, config)) ?? config.targets ?? ['cpu-c'], march) }),
       ...(Object.keys(dims).length === 0 ? {} : { dims }),
     },
   };
@@ -46,6 +48,14 @@ export async function readSettings(args: ParsedArguments, ctx: CommandContext): 
 /** A target named on the command line keeps the options that the configuration gives it. */
 function configured(name: string, config: Config): NonNullable<Config['targets']>[number] {
   return config.targets?.find((entry) => (typeof entry === 'string' ? entry : entry[0]) === name) ?? name;
+}
+
+/** The option `march` of cpu-c, from the command line. */
+function withMarch(targets: NonNullable<Config['targets']>, march: string | undefined): NonNullable<Config['targets']> {
+  if (march === undefined) return targets;
+  const named = (entry: (typeof targets)[number]): string => (typeof entry === 'string' ? entry : entry[0]);
+  if (!targets.some((entry) => named(entry) === 'cpu-c')) throw new TenonError({ code: 'usage/arguments', message: '--march is for the target cpu-c, which is not among the targets' });
+  return targets.map((entry) => (named(entry) === 'cpu-c' ? ['cpu-c', { ...(typeof entry === 'string' ? {} : entry[1]), march }] : entry));
 }
 
 /** Whether a file is an artifact, by its first bytes. Throws `host/…` where it cannot be read. */

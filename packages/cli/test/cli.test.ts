@@ -58,6 +58,10 @@ describe('mistakes give one clear error, and their exit code', () => {
     ['run', 2, /MODEL\|ARTIFACT is missing/],
     ['run m.onnx --profle', 2, /did you mean --profile\?/],
     ['compile m.onnx --dim n', 2, /error\[usage\/dim\]/],
+    ['compile m.onnx --emit c++', 2, /error\[usage\/arguments\]: --emit c\+\+ is not known\n {2}hint: write --emit artifact or --emit c/],
+    ['compile m.onnx --name x', 2, /--name goes with --emit c/],
+    ['compile m.onnx --target cpu-d --march portable', 2, /--march is for the target cpu-c/],
+    ['compile m.onnx --emit c --name a-b', 2, /cpu-c\/standalone-name.*"a-b" is no name/],
     ['compile m.onnx --target cpu-d', 2, /error\[target\/unknown\].*\n.*cpu-c/],
     ['run m.onnx --input y=zeros', 2, /no input "y"/],
     ['run m.onnx', 2, /error\[runtime\/missing-input\]/],
@@ -99,6 +103,12 @@ describe('commands', () => {
     await tenon('cache', 'clean');
     expect(await json('compile', at('m.onnx'), '-o', artifact)).toMatchObject({ code: 0, data: { output: artifact, cached: false, operators: 2, targets: ['cpu-c'] } });
     expect((await json('compile', at('m.onnx'), '-o', artifact)).data).toMatchObject({ cached: true });
+    const portable = await json('compile', at('m.onnx'), '-o', at('portable.tenon'), '--march', 'portable');
+    expect(portable).toMatchObject({ code: 0, data: { cached: false } });
+    expect((await tenon('run', at('portable.tenon'), '-i', 'x=[1,3]:ones')).code).toBe(0);
+    const emitted = await json('compile', at('m.onnx'), '--emit', 'c', '-o', at('as-c'));
+    expect(emitted).toMatchObject({ code: 0, data: { output: at('as-c'), cached: false, files: expect.arrayContaining(['model.h', 'model.c', 'main.c', 'Makefile', 'model.weights']) } });
+    expect(readdirSync(at('as-c')).sort()).toEqual(['Makefile', 'generated', 'main.c', 'model.c', 'model.h', 'model.weights']);
     const { data: verified } = await json('verify', artifact);
     expect(verified).toMatchObject({ ok: true });
     expect((await tenon('verify', artifact)).out).toMatch(/^intact/);

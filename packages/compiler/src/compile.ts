@@ -17,6 +17,8 @@ import { legalizePass } from './passes/legalize.ts';
 import { withFallbacks } from './partition/fallback.ts';
 import { partition, type Partitioned } from './partition/partition.ts';
 import { checkRequired } from './partition/report.ts';
+import { machinesOf, withConstants } from './machines.ts';
+import type { Packings } from './pack.ts';
 import { schedulePass } from './schedule.ts';
 
 export const version = '0.1.0';
@@ -78,7 +80,7 @@ export async function importModel(source: ByteSource, options: CompileOptions): 
   return withSession(options, async (session) => {
     const frontend = await chooseFrontend(source, session);
     const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
-    const manager = createManager(session, options, { schedules: [], dispatches: [], layouts: [] });
+    const manager = createManager(session, options, { schedules: [], dispatches: [], layouts: [], packings: new Map() });
     return { module: await canonicalize(session.hooks.moduleImported.call(imported), manager), session };
   });
 }
@@ -102,9 +104,10 @@ interface Records {
   readonly schedules: ScheduleRecord[];
   readonly dispatches: DispatchRecord[];
   readonly layouts: LayoutRecord[];
+  readonly packings: Packings;
 }
 
-function createManager(session: Session, options: CompileOptions, { schedules, dispatches, layouts }: Records): PassManager {
+function createManager(session: Session, options: CompileOptions, { schedules, dispatches, layouts, packings }: Records): PassManager {
   const builtin: readonly Pass[] = [
     foldConstants('fold-constants', 'canonicalize'),
     commonSubexpressions('common-subexpressions', 'canonicalize', { after: ['fold-constants'] }),
@@ -116,7 +119,7 @@ function createManager(session: Session, options: CompileOptions, { schedules, d
     fusePass((target) => entriesFor(session, target).length > 0),
     dispatchPass(session, dispatches),
     layoutPass(session, layouts),
-    schedulePass(session, schedules),
+    schedulePass(session, schedules, packings),
   ];
   return new PassManager(session, builtin, options.onPrint === undefined ? {} : { onPrint: options.onPrint });
 }
@@ -135,8 +138,8 @@ async function canonicalize(module: IRModule, manager: PassManager): Promise<IRM
 async function run(
   imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string } | null, importMilliseconds: number,
 ): Promise<Compilation> {
-  const records: Records = { schedules: [], dispatches: [], layouts: [] };
-  const { schedules, dispatches, layouts } = records;
+  const records: Records = { schedules: [], dispatches: [], layouts: [], packings: new Map() };
+  const { schedules, dispatches, layouts, packings } = records;
   const phases: { phase: Phase; target: string | null; milliseconds: number }[] = [{ phase: 'import', target: null, milliseconds: importMilliseconds }];
   const manager = createManager(session, options, records);
   const targets = await resolveTargets(session);
@@ -168,27 +171,43 @@ async function run(
   for (const [i, target] of targets.entries()) {
     const regions = [...module.functions.values()].filter((f) => f.kind === 'graph' && f.attrs['target'] === target.name);
     if (regions.length === 0) continue;
-    for (const phase of ['legalize', 'fuse', 'dispatch', 'layout', 'schedule'] as const) {
-      module = await timed(phase, target.name, () => manager.run(phase, module, target));
+    for (const phase of ['legalize', 'fuse', 'dispatch'] as const) module = await timed(phase, target.name, () => manager.run(phase, module, target));
+    const machines = await machinesOf(target, session);
+    const base = module;
+    const made: IRModule[] = [];
+    const scheduledBefore = schedules.length;
+    let scheduled = 0;
+    for (const [k, machine] of machines.entries()) {
+      module = base;
+      for (const phase of ['layout', 'schedule'] as const) module = await timed(phase, target.name, () => manager.run(phase, module, machine));
+      const own = new Map<string, RegionPlan>();
+      module = await timed('memory', target.name, async () => {
+        const planned = planRegions(await manager.run('memory', module, machine), session, machine);
+        for (const [name, plan] of planned.plans) own.set(name, plan);
+        return planned.module;
+      });
+      for (const region of regions) session.hooks.regionLowered.call(region.name, target.name, module);
+      module = await timed('codegen', target.name, async () => {
+        const generation = await generate(module, session, machine, own, i === targets.length - 1, options.loaders ?? []);
+        blobs.push(...generation.blobs.map((blob) => (machines.length === 1 ? blob : { ...blob, machine: k })));
+        for (const [region, failure] of generation.failures) failures.set(region, failure);
+        return manager.run('codegen', module, machine);
+      });
+      made.push(module);
+      // What is told of a compilation is told of the best machine.
+      if (k === 0) {
+        for (const [name, plan] of own) plans.set(name, plan);
+        scheduled = schedules.length;
+      }
     }
-    module = await timed('memory', target.name, async () => {
-      const planned = planRegions(await manager.run('memory', module, target), session, target);
-      for (const [name, plan] of planned.plans) plans.set(name, plan);
-      return planned.module;
-    });
-    for (const region of regions) session.hooks.regionLowered.call(region.name, target.name, module);
-    module = await timed('codegen', target.name, async () => {
-      const generation = await generate(module, session, target, plans, i === targets.length - 1, options.loaders ?? []);
-      blobs.push(...generation.blobs);
-      for (const [region, failure] of generation.failures) failures.set(region, failure);
-      return manager.run('codegen', module, target);
-    });
+    schedules.length = Math.max(scheduledBefore, scheduled);
+    module = withConstants(made);
   }
   const { placements: placed, report } = withFallbacks(partitioned, targets.at(-1)!.name, { blobs, failures }, session);
   const placements = withLibraries(placed, dispatches);
   if (placed !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));
-  const linked = link({ module, session, targets, blobs, placements, report, schedules, layouts, model, version });
+  const linked = link({ module, session, targets, blobs, packings, placements, report, schedules, layouts, model, version });
   return {
     ...linked,
     toBytes: async () => {

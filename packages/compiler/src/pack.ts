@@ -18,6 +18,9 @@ export function packingOf(fn: TensorFunction, input: string): Packing | null {
   return (all?.[input] as unknown as Packing | undefined) ?? null;
 }
 
+/** Packed constants by name: what they are made from and how. Equal names are equal constants. */
+export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing }>;
+
 /**
  * Declares packed constants, each once per layout, and collects what they add to the module. The bytes are made when
  * they are read, which is while the artifact is written: one constant at a time, never all of them in memory.
@@ -29,8 +32,10 @@ export class Packer {
   #latest: { readonly name: string; readonly bytes: Uint8Array } | null = null;
   readonly #module: IRModule;
   readonly #ctx: Context;
+  readonly #packings: Packings;
 
-  constructor(module: IRModule, ctx: Context) {
+  constructor(module: IRModule, ctx: Context, packings: Packings) {
+    this.#packings = packings;
     this.#module = module;
     this.#ctx = ctx;
   }
@@ -60,6 +65,7 @@ export class Packer {
           this.#latest = null;
         },
       });
+      this.#packings.set(name, { original: value.name, shape, packing });
       this.sources.set(source.name, source);
       this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes }, view: null });
       packed = { name, type, constant: true };

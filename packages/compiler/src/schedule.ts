@@ -7,18 +7,18 @@ import { lower } from '@tenon/schedule';
 import { withScalars } from './free-dims.ts';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
 import { flopsOf } from './memory/flops.ts';
-import { Packer, packingOf, type Packing } from './pack.ts';
+import { Packer, packingOf, type Packing, type Packings } from './pack.ts';
 
 /**
  * Schedules every kernel of a target with the most specific rule that fits, removes its blocks, and cuts it into launches:
  * one kernel per outermost loop nest, with temporaries between them as values of the graph.
  */
-export function schedulePass(session: Session, records: ScheduleRecord[]): Pass {
+export function schedulePass(session: Session, records: ScheduleRecord[], packings: Packings = new Map()): Pass {
   return {
     name: 'schedule-kernels',
     phase: 'schedule',
     doc: 'Schedules kernels by rule and cuts them into launches.',
-    run: (module, ctx) => scheduleModule(module, ctx, session.registry.schedules, records),
+    run: (module, ctx) => scheduleModule(module, ctx, session.registry.schedules, records, packings),
   };
 }
 
@@ -38,14 +38,14 @@ interface Piece {
   readonly scalars: readonly string[];
 }
 
-function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[]): IRModule {
+function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[], packings: Packings): IRModule {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const functions = new Map(module.functions);
   const dims = dimScope(module);
   const mine = rules.filter((r) => r.target === target.name).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
   const done = new Map<string, Scheduled>();
-  const packer = new Packer(module, ctx);
+  const packer = new Packer(module, ctx, packings);
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] !== target.name) continue;
     const bindings: Binding[] = [];

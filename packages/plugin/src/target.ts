@@ -27,6 +27,12 @@ export interface Target {
   readonly doc: string;
   /** What this target is on this machine with these options. */
   device(options: Attrs, ctx: Context): DeviceModel | Promise<DeviceModel>;
+  /**
+   * Kinds of machine to compile regions for, the best first: options that take the place of those given. Each gets code of
+   * its own, and a loader takes the first that its machine can run; `device` of the options given describes what all of
+   * them have. For the form `kernels`. Absent, or none: one kind, that of the options given.
+   */
+  machines?(options: Attrs): readonly Attrs[];
   readonly dtypes: readonly string[];
   /** `graph`: the code generator takes operators. `kernels`: it takes scheduled tensor functions and a memory plan. */
   readonly form: 'graph' | 'kernels';

@@ -2,6 +2,7 @@ import type { ArtifactFile, ConstantInfo } from '@tenon/artifact';
 import { alignment } from '@tenon/artifact';
 import type { ByteSource, Device, DeviceBuffer, Host, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
+import { repack } from './repack.ts';
 import { readInto } from './source.ts';
 import type { Verification } from './verification.ts';
 
@@ -81,6 +82,12 @@ export function createConstants({ file, host, hostDevice, verification }: StoreO
     return bytes.subarray(offset - begin, offset - begin + constant.bytes);
   };
 
+  const repacked = async (constant: ConstantInfo, data: Extract<ConstantInfo['data'], { readonly kind: 'repacked' }>): Promise<Uint8Array> => {
+    const source = constants[data.of]!;
+    if (source.data.kind !== 'section') throw new TypeError('checked with the manifest');
+    return repack(await readChecked(source, source.data.section, source.data.offset), data, constant.bytes / Math.max(1, constant.shape.reduce((a, b) => a * b, 1)));
+  };
+
   const external = (uri: string, id: string | null): Promise<ByteSource> =>
     once(sources, uri, async () => {
       if (!host) throw new TenonError({ code: 'runtime/no-host', message: `constants are in '${uri}', outside the artifact, and there is no host to open it`, hint: 'give createRuntime a host, e.g. nodeHost()' });
@@ -103,7 +110,15 @@ export function createConstants({ file, host, hostDevice, verification }: StoreO
       views.set(key(index, device), { buffer, byteOffset: 0, bytes: constant.bytes });
       return;
     }
-    const bytes = data.kind === 'section' ? await readChecked(constant, data.section, data.offset) : await (await external(data.uri, data.id)).read(data.offset, constant.bytes);
+    if (data.kind === 'repacked' && device.space === 'host') {
+      const packed = await repacked(constant, data);
+      const buffer = allocate(hostDevice, Math.max(alignment, constant.bytes));
+      buffer.host!.set(packed);
+      views.set(key(index, device), { buffer, byteOffset: 0, bytes: constant.bytes });
+      return;
+    }
+    const bytes = data.kind === 'section' ? await readChecked(constant, data.section, data.offset)
+      : data.kind === 'repacked' ? await repacked(constant, data) : await (await external(data.uri, data.id)).read(data.offset, constant.bytes);
     const view: View = { buffer: allocate(device, Math.max(alignment, constant.bytes)), byteOffset: 0, bytes: constant.bytes };
     await device.createQueue().write(bytes, view).wait();
     views.set(key(index, device), view);

@@ -21,9 +21,14 @@ const extensions: { readonly [arch: string]: readonly (readonly [string, string]
   ],
 };
 
+/** The processors that the compiler makes code for, as `process.arch` names them. It may be a cross compiler. */
+export function archOf(macros: ReadonlyMap<string, string>): string {
+  return macros.has('__x86_64__') ? 'x64' : macros.has('__aarch64__') ? 'arm64' : process.arch;
+}
+
 /** The extensions that code of this compiler may use, by their names in /proc/cpuinfo. */
 export function requiredFeatures(macros: ReadonlyMap<string, string>): string[] {
-  return (extensions[process.arch] ?? []).filter(([macro]) => macros.has(macro)).map(([, name]) => name);
+  return (extensions[archOf(macros)] ?? []).filter(([macro]) => macros.has(macro)).map(([, name]) => name);
 }
 
 /** Bytes of the vector registers that the compiler may use. */
@@ -48,7 +53,7 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
   const perSecond = (bytes: number): number => computing * hertz * (vectorBytes / bytes) * (fma ? 2 : 1) * units;
   const caches = cacheSizes();
   return {
-    name: `${cpus()[0]?.model.trim() || process.arch}, ${threads} threads, ${vectorBytes * 8}-bit vectors`,
+    name: `${archOf(macros) === process.arch && cpus()[0]?.model.trim() || archOf(macros)}, ${threads} threads, ${vectorBytes * 8}-bit vectors`,
     peak: { f32: perSecond(4), f64: perSecond(8), i32: perSecond(4) / 2, i64: perSecond(8) / 2 },
     // No system tells it, and a measurement would make estimates differ from one compilation to the next: what a core of
     // current machines reads, up to where memory channels are shared. `tenon bench --costs` measures what kernels take.
@@ -65,7 +70,7 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
       l1: caches.l1,
       l2: caches.l2,
       l3: caches.l3,
-      arch: process.arch,
+      arch: archOf(macros),
       platform: process.platform,
       extensions: requiredFeatures(macros),
       compiler: toolchain.version,

@@ -1,5 +1,5 @@
 import { accept, diagnosticOf, reject, type CodegenRegion, type Library, type LibrarySupport, type TargetContext, type Verdict } from '@tenon/plugin';
-import { requiredFeatures } from './device.ts';
+import { archOf, requiredFeatures } from './device.ts';
 import { buildSharedObject, type Toolchain, type Unit } from './toolchain.ts';
 
 /** Links libraries of C source text and of object files into generated code. */
@@ -26,10 +26,10 @@ async function tryLink(libraries: readonly Library[], ctx: TargetContext, toolch
   for (const { symbols: own, format, requires = {} } of libraries.flatMap((l) => l.provides)) {
     const bad = own.find((symbol) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(symbol) || symbol.startsWith('tenon_'));
     if (bad !== undefined) return reject('cpu-c/library-symbol', `${bad} is no name for a routine`, 'Symbols are C identifiers, and do not begin with tenon_.');
-    for (const [name, here] of [['arch', process.arch], ['platform', process.platform]] as const) {
+    for (const [name, here] of [['arch', archOf(toolchain.macros)], ['platform', process.platform]] as const) {
       const wanted = requires[name];
       if (wanted === here || (wanted === undefined && format !== 'object')) continue;
-      return reject('cpu-c/library-machine', `its object file is for ${name} ${String(wanted ?? '(not stated)')}, this machine is ${here}`, null);
+      return reject('cpu-c/library-machine', `its object file is for ${name} ${String(wanted ?? '(not stated)')}, not ${here}`, null);
     }
     const missing = (Array.isArray(requires['features']) ? requires['features'].map(String) : []).filter((f) => !features.includes(f));
     if (missing.length > 0) return reject('cpu-c/library-machine', `it uses instructions that the target does not: ${missing.join(', ')}`, null);

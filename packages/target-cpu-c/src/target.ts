@@ -3,22 +3,29 @@ import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetCo
 import { intrinsicsOf, TenonError } from '@tenon/plugin';
 import { descriptionOf } from '@tenon/core';
 import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
-import { describeDevice, requiredFeatures } from './device.ts';
+import { archOf, describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
 import { limitsSource } from './runtime/limits-source.ts';
 import { supportSource } from './runtime/support-source.ts';
+import { encodeSource, sourceFormat, sourceFormatVersion } from './standalone/source.ts';
+import { portableLevels } from './portable.ts';
 import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
 
 export interface CpuCOptions {
   /** The C compiler; otherwise $CC, cc, gcc or clang. */
   readonly cc?: string;
-  /** The processor to compile for, as the compiler's -march names it; `native` (default): this machine's. */
+  /**
+   * The processor to compile for, as the compiler's -march names it; `native` (default): this machine's; `portable`: code for
+   * several levels of this kind of processor, of which the loader takes the best that a machine has.
+   */
   readonly march?: string;
   /** Bytes of vectors in the generated code: 16, 32 or 64. Otherwise what the processor has. */
   readonly vectorBytes?: number;
   /** Threads that schedules and cost models count on; otherwise as many as there are cores. */
   readonly threads?: number;
+  /** What comes out: a `shared-object` that the loader opens (default), or the C `source` of one, for `standaloneFiles`. */
+  readonly emit?: 'shared-object' | 'source';
 }
 
 /** The target `cpu-c`. Options given to the target in the configuration go before those of the plugin. */
@@ -36,25 +43,28 @@ export function cpuCTarget(pluginOptions: CpuCOptions): Target {
     return found;
   };
   const merged = (options: Attrs): CpuCOptions => ({ ...pluginOptions, ...checkOptions(options) });
+  /** `portable` stands for the last of its levels where it must be one: that is what all machines have. */
+  const single = (o: CpuCOptions): CpuCOptions => (o.march === 'portable' ? { ...o, march: portableLevels().at(-1)! } : o);
   return {
     name: 'cpu-c',
     doc: 'C11 with vector extensions, compiled by the system\'s C compiler for this machine.',
     dtypes: supportedDTypes,
     form: 'kernels',
-    libraries: librarySupport((ctx) => toolchainFor(merged(ctx.target.options), ctx.signal)),
+    libraries: librarySupport((ctx) => toolchainFor(single(merged(ctx.target.options)), ctx.signal)),
+    machines: (options) => (merged(options).march === 'portable' && merged(options).emit !== 'source' ? portableLevels().map((march) => ({ ...options, march })) : []),
     async device(options, ctx) {
-      const o = merged(options);
+      const o = single(merged(options));
       return describeDevice(await toolchainFor(o, ctx.signal), o);
     },
     async codegen(regions, ctx) {
-      const o = merged(ctx.target.options);
-      return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal))];
+      const o = single(merged(ctx.target.options));
+      return [await compileRegions(regions, ctx, await toolchainFor(o, ctx.signal), o.emit === 'source')];
     },
   };
 }
 
 function checkOptions(options: Attrs): CpuCOptions {
-  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number' };
+  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number', emit: 'string' };
   for (const [name, value] of Object.entries(options)) {
     if (types[name] === undefined || typeof value !== types[name]) {
       throw new TenonError({
@@ -64,10 +74,13 @@ function checkOptions(options: Attrs): CpuCOptions {
       });
     }
   }
+  if (options['emit'] !== undefined && options['emit'] !== 'shared-object' && options['emit'] !== 'source') {
+    throw new TenonError({ code: 'cpu-c/bad-option', message: `option emit of the target cpu-c is not ${JSON.stringify(options['emit'])}`, hint: 'it is shared-object or source' });
+  }
   return options as CpuCOptions;
 }
 
-async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain): Promise<CodegenBlob> {
+async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain, asSource: boolean): Promise<CodegenBlob> {
   const vectorBytes = ctx.target.device.features['vectorBytes'] as number;
   const exprs = ctx.exprs;
   const units = new Map<string, Unit>();
@@ -115,8 +128,8 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
 
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
-  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }, { name: 'the limits', text: limitsSource }];
-  const bytes = await buildSharedObject(toolchain, all, {
+  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
+  const bytes = asSource ? encodeSource(all, toolchain) : await buildSharedObject(toolchain, [...all, { name: 'the limits', text: limitsSource }], {
     cache: ctx.host.cache,
     signal: ctx.signal,
     progress: (done, total) => ctx.progress('compile C', done, total),
@@ -127,11 +140,11 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
     entryText,
   ].join('\n');
   return {
-    format: blobFormat,
-    formatVersion: blobFormatVersion,
+    format: asSource ? sourceFormat : blobFormat,
+    formatVersion: asSource ? sourceFormatVersion : blobFormatVersion,
     bytes,
     entries,
-    requires: { arch: process.arch, platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
+    requires: { arch: archOf(toolchain.macros), platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
     listing,
   };
 }

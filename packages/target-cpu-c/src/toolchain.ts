@@ -12,6 +12,8 @@ export interface Toolchain {
   /** First line of `cc --version`. */
   readonly version: string;
   readonly flags: readonly string[];
+  /** Those of `flags` that choose the processor. */
+  readonly machine: readonly string[];
   /** Predefined macros: what the flags allow the compiler to use. */
   readonly macros: ReadonlyMap<string, string>;
   /** Differs where the same C text may give different code. */
@@ -29,7 +31,7 @@ export interface ToolchainOptions {
  * Floating point stays IEEE: no flag that drops NaN, infinities or signed zeros. Traps and errno are nobody's concern;
  * integers wrap; a product that is added to something is fused.
  */
-const semantics = ['-std=gnu11', '-O3', '-fPIC', '-fwrapv', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-w'];
+export const semantics = ['-std=gnu11', '-O3', '-fPIC', '-fwrapv', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-w'];
 
 const installHint =
   'install one: Debian and Ubuntu `sudo apt-get install gcc libc6-dev`, Fedora `sudo dnf install gcc`, macOS `xcode-select --install`; or name one with $CC or the option `cc`';
@@ -58,7 +60,7 @@ export async function findToolchain(options: ToolchainOptions, signal?: AbortSig
         continue;
       }
       const macros = new Map(Array.from(probe.stdout.matchAll(/^#define (\w+) ?(.*)$/gm), (m) => [m[1]!, m[2]!]));
-      return { cc, version, flags, macros, identity: hash([version, ...flags, probe.stdout]) };
+      return { cc, version, flags, machine, macros, identity: hash([version, ...flags, probe.stdout]) };
     }
     throw new TenonError({ code: 'cpu-c/unknown-march', message: `${cc} does not know the processor ${march}: ${tried[0] ?? ''}`, hint: 'use `march: "native"` or a value that the compiler lists' });
   }

@@ -8,6 +8,8 @@ import { collectDims } from './dims.ts';
 export interface GeneratedBlob {
   readonly target: string;
   readonly blob: CodegenBlob;
+  /** Which of the target's kinds of machine it is for, the best being 0; absent where there is one only. */
+  readonly machine?: number;
 }
 
 /** Plans the memory of a target's kernel regions; planning may add kernels that copy results. */

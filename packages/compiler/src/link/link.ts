@@ -2,11 +2,11 @@ import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type Co
 import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type LayoutRecord, type PartitionReport, type Placement, type ScheduleRecord } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
 import type { GeneratedBlob } from './codegen.ts';
+import type { Packings } from '../pack.ts';
+import { align, ConstantTable, layOutConstants } from './constants.ts';
 import { collectDims } from './dims.ts';
 import { linkEntry, type LinkedRegion } from './program.ts';
 
-const alignment = 64;
-const align = (n: number): number => Math.ceil(n / alignment) * alignment;
 /** Constants are copied into the artifact in pieces of this size. */
 const pieceBytes = 16 * 1024 * 1024;
 
@@ -15,6 +15,7 @@ export interface LinkInput {
   readonly session: Session;
   readonly targets: readonly ResolvedTarget[];
   readonly blobs: readonly GeneratedBlob[];
+  readonly packings: Packings;
   readonly placements: readonly Placement[];
   readonly report: PartitionReport | null;
   readonly schedules: readonly ScheduleRecord[];
@@ -35,24 +36,8 @@ export function link(input: LinkInput): Linked {
   const fn = module.functions.get(entryFunction);
   if (fn?.kind !== 'graph') return session.fail({ code: 'module/no-entry', message: `the module has no graph function @${entryFunction}` });
 
-  const constants: ConstantInfo[] = [];
-  const constantNames = new Map<string, number>();
-  let constantBytes = 0;
-  const constantIndex = (name: string): number => {
-    let index = constantNames.get(name);
-    if (index === undefined) {
-      const decl = module.constants.get(name)!;
-      const bytes = session.exprs.valueOf(session.bytesOf(decl.type))!;
-      index = constants.length;
-      constants.push({
-        name, dtype: decl.type.dtype, shape: decl.type.shape.map((d) => session.exprs.valueOf(d)!), bytes,
-        data: { kind: 'section', section: 'constants', offset: constantBytes },
-      });
-      constantBytes += align(bytes);
-      constantNames.set(name, index);
-    }
-    return index;
-  };
+  const table = new ConstantTable();
+  const constantIndex = (name: string): number => table.index(name, null);
 
   const deviceOf = new Map<string, number>();
   const devices: DeviceInfo[] = [{ name: 'host', target: null }];
@@ -72,7 +57,7 @@ export function link(input: LinkInput): Linked {
   const linked = new Map<string, LinkedRegion>();
   for (const call of fn.bindings) {
     if (linked.has(call.callee)) continue;
-    const info = linkRegion(call.callee, found.get(call.callee) ?? [], input, constantIndex);
+    const info = linkRegion(call.callee, found.get(call.callee) ?? [], input, (name, blob) => table.index(name, input.blobs[blob]!.machine ?? null));
     const target = (module.functions.get(call.callee) as GraphFunction).attrs['target'] as string;
     // Where only the host's variant exists the region's values live on the host.
     const own = info.variants.some((v) => blobs[v.blob]!.target === target);
@@ -81,6 +66,7 @@ export function link(input: LinkInput): Linked {
   }
   const entry = linkEntry(fn, module, session, linked, constantIndex, devices.length);
 
+  const { constants, sections } = layOutConstants(table, module, session, input.packings);
   const manifest: ManifestBody = {
     info: {
       compiler: `tenon ${input.version}`, model: input.model, targets: targets.map((t) => t.name),
@@ -90,8 +76,8 @@ export function link(input: LinkInput): Linked {
     report: { placements: input.placements, ...(input.report === null ? {} : { partition: input.report }), schedules: input.schedules, layouts: input.layouts },
   };
   const writer = new ArtifactWriter();
-  if (constantBytes > 0) {
-    writer.addSection('constants', 'constants', { bytes: constantBytes, chunks: () => constantChunks(module, session, constants) });
+  for (const { name, bytes, constants: own } of sections) {
+    if (bytes > 0) writer.addSection(name, 'constants', { bytes, chunks: () => constantChunks(module, session, own) });
   }
   input.blobs.forEach(({ blob }, i) => writer.addSection(`blob ${i}`, 'blob', blob.bytes));
   const options = { signal: session.signal, onProgress: (written: number, total: number) => session.progress('write artifact', written, total) };
@@ -124,7 +110,7 @@ function entriesByRegion({ module, blobs }: LinkInput): ReadonlyMap<string, read
   return found;
 }
 
-function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput, constantIndex: (name: string) => number): RegionInfo {
+function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput, constantIndex: (name: string, blob: number) => number): RegionInfo {
   const { module, session } = input;
   const own = module.functions.get(name) as GraphFunction;
   const guardsOf = (fn: string): readonly Expr[] => ((module.functions.get(fn) as GraphFunction | undefined)?.attrs['guards'] ?? []) as readonly Expr[];
@@ -136,7 +122,7 @@ function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput
   return {
     name, dims: [...dims].sort(), runDims: [],
     variants: found.map(({ blob, entry }): RegionVariant => ({
-      blob, symbol: entry.symbol, constants: entry.constants.map(constantIndex), dims: entry.dims, runDims: entry.runDims,
+      blob, symbol: entry.symbol, constants: entry.constants.map((constant) => constantIndex(constant, blob)), dims: entry.dims, runDims: entry.runDims,
       workspace: entry.workspace === null ? null : encodeDim(entry.workspace),
       guards: guardsOf(entry.region).map(encodeDim),
       kernels: entry.kernels.map((k) => ({

@@ -71,6 +71,8 @@ export function gcd(a: number, b: number): number {
 
 /** Wraps an integer to the width of a dtype (`i8` … `u64`); identity for other names. */
 export function wrapInt(value: Int, dtype: string): Int {
+  // Sizes and indices: nearly every call.
+  if (dtype === 'i64' && typeof value === 'number') return value;
   const match = /^([iu])(\d+)$/.exec(dtype);
   if (match === null) return value;
   const bits = Number(match[2]);

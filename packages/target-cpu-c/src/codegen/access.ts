@@ -34,6 +34,10 @@ export function forLanes(em: Emitter, v: VectorContext, body: (lane: string) => 
 /** By how many elements an access moves from lane to lane; null where that is not one number. */
 function laneStride(em: Emitter, flat: Expr, v: VectorContext): number | null {
   for (const name of v.lets.keys()) if (em.exprs.variables(flat).includes(name)) return null;
+  // Where it is linear as it stands, its coefficient is the stride; others may become so by what is known of variables.
+  const direct = coefficientOf(em.exprs, flat, v.variable);
+  const known = direct === null ? null : em.exprs.valueOf(direct);
+  if (known !== null) return known;
   const lane = '@lane';
   const scope: Scope = new Map([...em.facts, [lane, { min: 0, max: v.lanes - 1 }]]);
   const moved = em.exprs.substitute(flat, new Map([[v.variable, em.exprs.add(v.base, em.exprs.variable(lane))]]));
