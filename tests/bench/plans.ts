@@ -17,6 +17,8 @@ export interface PlannedModel {
   readonly about: string;
   file(): Uint8Array | string;
   readonly inputs: () => Inputs;
+  /** Of the processor. Default: as many as there are cores. */
+  readonly threads?: number;
 }
 
 type Nodes = ReturnType<typeof node>[];
@@ -67,12 +69,12 @@ function perceptron(): Uint8Array {
   return l.finish(128, 512, x, 512);
 }
 
-function broken(): Uint8Array {
+function broken(rows: number): Uint8Array {
   const l = new Layers();
   const two = (x: string): string => l.dense(l.call('Relu', [l.dense(x, 512, 512)]), 512, 512);
   let x = two('x');
   for (let i = 0; i < 2; i++) x = two(l.gelu(x));
-  return l.finish(128, 512, x, 512);
+  return l.finish(rows, 512, x, 512);
 }
 
 function tiny(): Uint8Array {
@@ -99,12 +101,14 @@ function encoder(): Uint8Array {
 /** `made`: models that the accelerator takes at least a part of. `all`: and a real network, if its data are here. */
 export const made: readonly PlannedModel[] = [
   { name: 'perceptron', about: 'three layers of 512: all on the accelerator', file: perceptron, inputs: input(128, 512) },
-  { name: 'broken chain', about: 'six layers of 512 with GELU after every other: split', file: broken, inputs: input(128, 512) },
+  { name: 'broken chain', about: 'six layers of 512 with GELU after every other: split', file: () => broken(128), inputs: input(128, 512) },
   { name: 'encoder layer', about: '128 tokens of 256 features, 4 heads: split, or not, as the processor is', file: encoder, inputs: input(128, 256) },
   { name: 'tiny chain', about: 'eight layers of 16 with Softmax between: all on the host', file: tiny, inputs: input(16, 16) },
 ];
 const bert = testModels.find((m) => m.name === 'bert_base_s128')!;
-export const all: readonly PlannedModel[] = [...made, { name: bert.name, about: 'products of rank 3, which the accelerator does not take', file: () => bert.file(), inputs: () => bert.runs[0]!.inputs() }];
+/** Work enough for a real processor to be slower than the accelerator with its transfers. */
+const longer: PlannedModel = { name: 'longer chain', about: 'the broken chain with 512 rows, beside one thread: split', file: () => broken(512), inputs: input(512, 512), threads: 1 };
+export const all: readonly PlannedModel[] = [...made, longer, { name: bert.name, about: 'products of rank 3, which the accelerator does not take', file: () => bert.file(), inputs: () => bert.runs[0]!.inputs() }];
 
 export interface Plan {
   readonly strategy: PartitionStrategy;
@@ -136,7 +140,7 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
   const file = planned.file();
   if (typeof file === 'string' && !existsSync(file)) throw new Absent(`${file} is not there`);
   const inputs = planned.inputs();
-  const base = { cache: join(cacheFolder, 'plans'), loaders: [toyLoader()], onDiagnostic: () => {} };
+  const base = { cache: join(cacheFolder, 'plans'), loaders: [toyLoader()], onDiagnostic: () => {}, ...(planned.threads === undefined ? {} : { threads: planned.threads }) };
   const config: Config = { plugins, targets: ['toy', 'cpu-c'] };
   const costs = await measureCosts({ compile }, file, { ...base, config, rounds, inputs: () => inputs, ...(times === undefined ? {} : { times }) });
   const loaded: Model[] = [];

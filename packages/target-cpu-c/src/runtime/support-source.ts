@@ -4,7 +4,8 @@
  * The pool: the caller of `tenon_parallel` takes part; workers join a job while it is open and take chunks of
  * their own part of it, then of others'. The caller never waits for a worker that has not joined, so a core that the system takes away delays
  * nothing but the chunk it was computing. Waiting spins, then sleeps: for two milliseconds or so while a region runs, whose
- * next launch will come soon (waking takes long where other processes want the core), some tens of microseconds otherwise.
+ * next launch will come soon (waking takes long where other processes want the core, or the core rests), half as long otherwise: the
+ * next run may come soon, too.
  * One job runs at a time: a second caller of the same pool computes its job alone.
  */
 export const supportSource = `#define _POSIX_C_SOURCE 200112L
@@ -24,7 +25,7 @@ typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin
 /* In thirds of nanoseconds, as kernels estimate their work. */
 enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
 /* Spinning: rounds of one pause each, between regions and within them. */
-enum { SPIN_IDLE = 1500, SPIN_BUSY = 60000 };
+enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000 };
 
 /* Low bits of the state: workers in the job. Then: open for joining, shut down. Above: number of the job. */
 #define ACTIVE UINT64_C(0xffff)
