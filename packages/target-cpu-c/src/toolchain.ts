@@ -29,9 +29,10 @@ export interface ToolchainOptions {
 
 /**
  * Floating point stays IEEE: no flag that drops NaN, infinities or signed zeros. Traps and errno are nobody's concern;
- * integers wrap; a product that is added to something is fused.
+ * integers wrap; a product that is added to something is fused. Predictive commoning would carry what one step of a
+ * reduction loaded over to the next, in registers that the sums of a tile already fill.
  */
-export const semantics = ['-std=gnu11', '-O3', '-fPIC', '-fwrapv', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-w'];
+export const semantics = ['-std=gnu11', '-O3', '-fPIC', '-fwrapv', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fno-predictive-commoning', '-w'];
 
 const installHint =
   'install one: Debian and Ubuntu `sudo apt-get install gcc libc6-dev`, Fedora `sudo dnf install gcc`, macOS `xcode-select --install`; or name one with $CC or the option `cc`';
