@@ -104,9 +104,26 @@ const extreme = (operator: string): Snippet => (name, t, s) => {
   const differs = s.use('ne', t.element, t.lanes);
   return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${less}(a, b) | ${differs}(a, a), a, b); }`;
 };
-/** The same where `a` is known not to be NaN: one instruction on most machines. */
-const extremeOfNumber = (operator: string): Snippet => (name, t, s) =>
-  `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${s.use('select', t.element, t.lanes)}(${s.use(operator === '<' ? 'lt' : 'gt', t.element, t.lanes)}(a, b), a, b); }`;
+/**
+ * The same where `a` is known not to be NaN. x86 has it as one instruction, which gives its second operand unless the
+ * comparison holds; compilers do not find it behind operations on bits.
+ */
+const extremeOfNumber = (operator: '<' | '>'): Snippet => (name, t, s) => {
+  const head = `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b)`;
+  const general = `return ${s.use('select', t.element, t.lanes)}(${s.use(operator === '<' ? 'lt' : 'gt', t.element, t.lanes)}(a, b), a, b);`;
+  const bytes = widthOf(t.element) * t.lanes;
+  if (t.lanes === 1 || ![16, 32, 64].includes(bytes)) return `${head} { ${general} }`;
+  const instruction = `v${operator === '<' ? 'min' : 'max'}p${t.element === 'f32' ? 's' : 'd'}`;
+  return `${head} {
+#if defined(${bytes === 64 ? '__AVX512F__' : '__AVX__'})
+  ${t.type} r;
+  __asm__("${instruction} %2, %1, %0" : "=v"(r) : "v"(a), "v"(b));
+  return r;
+#else
+  ${general}
+#endif
+}`;
+};
 
 /** A bitwise choice: `mask` holds −1 or 0 in every lane. */
 const select: Snippet = (name, t, s) => {

@@ -2,6 +2,7 @@ import { accept, reject, type Buffer, type Expr, type IterVar, type ScheduleRule
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
 import { isVariable, linearIn, loop, Names, parallelOver, stagesOf, vectorLoop, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
+import { segments } from './segments.ts';
 import { computeAt, emitCompute, emitReduce, flatLoads, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
 
 /** Elements that one step of a parallel loop over a flat tensor takes. */
@@ -40,9 +41,9 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
     body = rowByRow(context, everyStage, prefix, staged.temporaries);
     globals = [];
   } else {
-    body = seq(stages.map((stage, i) => {
-      const form = forms[i];
-      return form ? emitStage(context, form) : opaque(context, stage);
+    body = seq(stages.flatMap((stage) => segments(context.exprs as Exprs, stage)).map((stage) => {
+      const form = formed(stage);
+      return form === null ? opaque(context, stage) : emitStage(context, form);
     }));
   }
   for (const buffer of [...globals].reverse()) body = { kind: 'alloc', buffer, body };
@@ -105,13 +106,15 @@ function emitTransposed(ctx: StageContext, s: FormedStage, across: IterVar): Stm
   const { exprs } = ctx;
   const last = s.spatial.at(-1)!;
   const outer = s.spatial.filter((i) => i !== last && i !== across);
+  // Columns that are left over make whole vectors where they can.
+  const width = exprs.valueOf(last.extent) === null ? ctx.width(s.form.store.value.dtype) : ctx.width(s.form.store.value.dtype) / unroll;
   const extents = [...outer.map((i) => i.extent), exprs.ceildiv(across.extent, block.rows), exprs.ceildiv(last.extent, block.columns)];
   const part = (extent: Expr, start: Expr, size: number): Expr => (exprs.valueOf(exprs.mod(extent, size)) === 0 ? exprs.int(size) : exprs.min(exprs.int(size), exprs.sub(extent, start)));
   return parallelOver(ctx, extents, (points) => {
     const [row, column] = [exprs.mul(points.at(-2)!, block.rows), exprs.mul(points.at(-1)!, block.columns)];
     const values = new Map(outer.map((i, k) => [i.name, points[k]!]));
     return loop(ctx, part(across.extent, row, block.rows), 'serial', (r) =>
-      vectorLoop(ctx, part(last.extent, column, block.columns), ctx.width(s.form.store.value.dtype), (c) =>
+      vectorLoop(ctx, part(last.extent, column, block.columns), width, (c) =>
         computeAt(ctx, s, new Map([...values, [across.name, exprs.add(row, r)], [last.name, exprs.add(column, c)]]))));
   });
 }

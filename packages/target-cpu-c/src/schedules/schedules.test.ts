@@ -3,11 +3,12 @@ import {
   diagnosticOf, TenonError,
   type DeviceModel, type HostTensor, type OperatorSample, type SampleArgument, type ScheduleChoices, type TargetContext, type TensorFunction, type TensorType,
 } from '@tenon/plugin';
-import { contextFor, parseModule, Session } from '@tenon/core';
+import { contextFor, parseModule, Session, visitExprs, visitStmts } from '@tenon/core';
 import { arrayFor, evaluateTensorFunction } from '@tenon/interp';
 import { standardOperators, standardOps } from '@tenon/ops';
 import { lower } from '@tenon/schedule';
 import { schedules } from './index.ts';
+import { rows } from './rows.ts';
 
 const session = new Session({
   config: { plugins: [standardOps()] },
@@ -163,6 +164,29 @@ describe('schedules keep the meaning', () => {
       if (applied.includes('cpu-c/contraction')) contractions++;
     }
     expect(contractions).toBeGreaterThan(20);
+  });
+
+  it('of stages that are cut where their conditions change', () => {
+    const conditions = (fn: TensorFunction): number => {
+      let found = 0;
+      visitStmts(fn.body, (stmt) => {
+        if (stmt.kind === 'store') visitExprs(stmt.value, (e) => void (e.op === 'lt' || e.op === 'le' ? found++ : 0));
+      });
+      return found;
+    };
+    for (const [axis, sizes, parts] of [[1, [40, 24, 64], 3], [0, [40, 24, 64], 3], [2, [64, 64], 2], [1, [1, 100], 1]] as const) {
+      const shapes = sizes.map((n) => [0, 1, 2].map((a) => (a === axis ? n : 20)));
+      const fn = session.define('f', 'shape.concat', shapes.map((s) => session.types.tensor('f32', s.map((d) => exprs.int(d)))), { axis })!;
+      const given = shapes.map((s, i) => filled('f32', s, generator(i + 1)));
+      expect(check(fn, given, 64, () => null)).toContain('cpu-c/rows');
+      const scheduled = rows.apply(fn, target(64), choices(() => null));
+      expect(scheduled.body.kind === 'seq' ? scheduled.body.body.length : 1).toBe(parts);
+      if (parts > 1) expect(conditions(scheduled)).toBe(0);
+    }
+    const pads = [1, 2, 3, 1, 0, 5].map((d) => exprs.int(d));
+    const fn = session.define('f', 'shape.pad', [session.types.tensor('f32', [30, 40, 50].map((d) => exprs.int(d)))], { pads, mode: 'constant' })!;
+    expect(check(fn, [filled('f32', [30, 40, 50], generator(1))], 64, () => null)).toContain('cpu-c/rows');
+    expect(conditions(rows.apply(fn, target(64), choices(() => null)))).toBeLessThan(conditions(fn));
   });
 
   it('where a function stores what its later stages read', () => {
