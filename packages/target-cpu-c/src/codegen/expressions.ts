@@ -109,7 +109,8 @@ function arithmetic(em: Emitter, e: Expr, v: VectorContext | null, type: Element
       return infix('*');
     case 'div': {
       const reciprocal = reciprocalOf(e, type);
-      return reciprocal === null ? infix('/') : `${helper('divide')}(${emit(em, a, v)}, ${literal(b.value as number, type)}, ${literal(reciprocal, type)})`;
+      if (reciprocal !== null) return `${helper('divide')}(${emit(em, a, v)}, ${literal(b.value as number, type)}, ${literal(reciprocal, type)})`;
+      return v !== null && e.dtype === 'f32' && v.varies(a) && !v.varies(b) ? `${helper('divide_by')}(${emit(em, a, v)}, ${emitScalar(em, b)})` : infix('/');
     }
     case 'min':
     case 'max':

@@ -48,21 +48,33 @@ const f32Tools = (t: HelperType, s: HelperScope) => ({
 });
 
 /**
- * e^x, at most 1.2 ulp. x = n ln 2 + r with |r| ≤ ln 2 / 2; the polynomial is that of Cephes' expf. 2^n is multiplied
- * in two halves, so that results may be subnormal.
+ * e^x, at most 1.2 ulp. x = n ln 2 + r with |r| ≤ ln 2 / 2; the polynomial is that of Cephes' expf. AVX-512 scales by 2^n in
+ * one instruction, and lets NaNs through; elsewhere 2^n is multiplied in two halves, so that results may be subnormal.
  */
 const exp: Snippet = (name, t, s) => {
-  const { k, select, lt, gt, ne, fromBits, toInt } = f32Tools(t, s);
-  return `${inline} ${t.type} ${name}(${t.type} a) {
-  const ${t.type} low = ${select}(${gt}(a, ${k}(-104.0f)), a, ${k}(-104.0f)), x = ${select}(${lt}(low, ${k}(89.0f)), low, ${k}(89.0f));
+  const { k, select, ne, fromBits, toInt } = f32Tools(t, s);
+  const head = `${inline} ${t.type} ${name}(${t.type} a) {`;
+  const reduced = (clamped: string): string => `  const ${t.type} x = ${clamped};
   const ${t.type} n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
   const ${t.type} h = x - n * 0.693359375f, r = h - n * -2.12194440e-4f;
   ${t.type} p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f; p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r; p = p + 1.0f;
+  p = p * (r * r) + r; p = p + 1.0f;`;
+  const clamped = `${s.use('min_number', 'f32', t.lanes)}(${k}(89.0f), ${s.use('max_number', 'f32', t.lanes)}(${k}(-104.0f), a))`;
+  const general = `${reduced(`${select}(${ne}(a, a), ${k}(0), ${clamped})`)}
   const ${t.mask} i = ${toInt('n')}, i1 = i >> 1, i2 = i - i1;
   const ${t.type} y = p * ${fromBits}((i1 + 127) << 23) * ${fromBits}((i2 + 127) << 23);
-  return ${select}(${ne}(a, a), a, y);
+  return ${select}(${ne}(a, a), a, y);`;
+  if (t.lanes < 4) return `${head}\n${general}\n}`;
+  return `${head}
+#if defined(${t.lanes === 16 ? '__AVX512F__' : '__AVX512VL__'})
+${reduced(clamped)}
+  ${t.type} y;
+  __asm__("vscalefps %2, %1, %0" : "=v"(y) : "v"(p), "v"(n));
+  return y;
+#else
+${general}
+#endif
 }`;
 };
 
@@ -101,8 +113,8 @@ const tanh: Snippet = (name, t, s) => {
  * erf(√z) / √z to degree 15, written in powers of t (4e-8 off) and summed in two chains. Beyond, erf rounds to ±1.
  */
 const erf: Snippet = (name, t, s) => {
-  const { k, select, lt } = f32Tools(t, s);
-  const within = (x: string, bound: string): string => `${select}(${lt}(${k}(${bound}), ${x}), ${k}(${bound}), ${select}(${lt}(${x}, ${k}(-${bound})), ${k}(-${bound}), ${x}))`;
+  const { k } = f32Tools(t, s);
+  const within = (x: string, bound: string): string => `${s.use('min_number', 'f32', t.lanes)}(${k}(${bound}), ${s.use('max_number', 'f32', t.lanes)}(${k}(-${bound}), ${x}))`;
   return `${inline} ${t.type} ${name}(${t.type} a) {
   const ${t.type} x = ${within('a', '3.92f')}, u = x * x * 0.130154102f - 1.0f, w = u * u;
   ${t.type} even = w * 0.00212785818f + (0.00182033042f); even = even * w + (0.014343502f); even = even * w + (0.029609212f); even = even * w + (0.0584258272f); even = even * w + (0.0905922123f); even = even * w + (0.134084837f); even = even * w + (0.360736809f);

@@ -57,6 +57,24 @@ const divide: Snippet = (name, t, s) => {
 }`;
 };
 
+/**
+ * a / b where b is the same for many a: like `divide`, by the reciprocal, unless b is so large or small that corrections
+ * would not be exact. Compilers take the reciprocal and the test out of loops.
+ */
+const divideBy: Snippet = (name, t, s) => {
+  const remains = `${s.use('gt', t.element, t.lanes)}(e * e, ${s.use('broadcast', t.element, t.lanes)}(0))`;
+  return `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b) {
+#if defined(__FMA__) || defined(__aarch64__)
+  const ${t.element} size = b < 0 ? -b : b, r = 1 / b;
+  if (size >= 0x1p-40f && size <= 0x1p40f) {
+    const ${t.type} q = a * r, e = a - q * b;
+    return ${s.use('select', t.element, t.lanes)}(${remains}, q + e * r, q);
+  }
+#endif
+  return a / b;
+}`;
+};
+
 /** Division without traps: by 0 gives 0, and the least integer by −1 wraps. */
 const truncdiv: Snippet = (name, t) =>
   signed(t)
@@ -97,12 +115,13 @@ ${signed(t) ? '  if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;\
 }`;
 
 /** Minimum and maximum: on floats NaN where either is NaN. */
-const extreme = (operator: string): Snippet => (name, t, s) => {
+const extreme = (operator: '<' | '>'): Snippet => (name, t, s) => {
   const select = s.use('select', t.element, t.lanes);
   const less = s.use(operator === '<' ? 'lt' : 'gt', t.element, t.lanes);
   if (!t.element.startsWith('f')) return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${less}(a, b), a, b); }`;
   const differs = s.use('ne', t.element, t.lanes);
-  return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${less}(a, b) | ${differs}(a, a), a, b); }`;
+  const ofNumber = s.use(operator === '<' ? 'min_number' : 'max_number', t.element, t.lanes);
+  return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${differs}(a, a), a, ${ofNumber}(a, b)); }`;
 };
 /**
  * The same where `a` is known not to be NaN. x86 has it as one instruction, which gives its second operand unless the
@@ -260,7 +279,7 @@ export const snippets: { readonly [name: string]: Snippet } = {
   min: extreme('<'), max: extreme('>'), min_number: extremeOfNumber('<'), max_number: extremeOfNumber('>'),
   truncdiv: lanewise('truncdiv', truncdiv, 2), truncmod: lanewise('truncmod', truncmod, 2),
   floordiv: lanewise('floordiv', floordiv, 2), mod: lanewise('mod', mod, 2),
-  divide, power: lanewise('power', power, 2),
+  divide, divide_by: divideBy, power: lanewise('power', power, 2),
   shl: lanewise('shl', shl, 2), shr: lanewise('shr', shr, 2), popcount: lanewise('popcount', popcount, 1),
   ...saturations,
   from_f16: fromF16, to_f16: toF16, from_bf16: fromBF16, to_bf16: toBF16,
