@@ -41,17 +41,22 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
     body = rowByRow(context, everyStage, prefix, staged.temporaries);
     globals = [];
   } else {
-    body = seq(stages.flatMap((stage) => segments(context.exprs as Exprs, stage)).map((stage) => {
-      const form = formed(stage);
-      return form === null ? opaque(context, stage) : emitStage(context, form);
-    }));
+    body = seq(launches(context, stages));
   }
   for (const buffer of [...globals].reverse()) body = { kind: 'alloc', buffer, body };
   return { ...fn, body };
 }
 
+/** Stages as launches of their own, cut where their conditions change. */
+export function launches(ctx: StageContext, stages: readonly Stage[]): readonly Stmt[] {
+  return stages.flatMap((stage) => segments(ctx.exprs as Exprs, stage)).map((stage) => {
+    const form = formed(stage);
+    return form === null ? opaque(ctx, stage) : emitStage(ctx, form);
+  });
+}
+
 /** One stage as a launch of its own. */
-export function emitStage(ctx: StageContext, s: FormedStage): Stmt {
+function emitStage(ctx: StageContext, s: FormedStage): Stmt {
   const { exprs } = ctx;
   if (s.form.kind === 'compute') {
     const flat = fuse(ctx, s, s.spatial) ?? (s.spatial.length === 1 ? { extent: s.spatial[0]!.extent, indices: (f: Expr) => [f] } : null);
@@ -139,7 +144,7 @@ function shifted(ctx: StageContext, s: FormedStage, name: string, start: Expr, c
 }
 
 /** An opaque block: its iterations are independent, so all of them run in parallel. */
-export function opaque(ctx: StageContext, stage: Stage): Stmt {
+function opaque(ctx: StageContext, stage: Stage): Stmt {
   const spatial = stage.block.iters.filter((i) => i.type === 'spatial');
   if (spatial.length !== stage.block.iters.length || stage.block.init !== null || stage.block.predicate !== null) {
     return stage.loops.reduceRight<Stmt>((inside, l) => ({ ...l, body: inside }), stage.block);

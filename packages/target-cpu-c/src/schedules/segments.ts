@@ -2,8 +2,9 @@ import type { Block, Expr, ExprBuilder, IterVar, Store } from '@tenon/plugin';
 import { visitExprs, type Exprs } from '@tenon/core';
 import { linearIn, type Stage } from '@tenon/schedule';
 
-/** Smaller segments would be more launches than work. */
+/** Smaller segments would be more launches than work, unless conditions cost a large stage more than that. */
 const fewestElements = 2048;
+const large = 8 * fewestElements;
 const mostSegments = 16;
 
 /**
@@ -35,7 +36,8 @@ function cutOnce(exprs: Exprs, { loops, block }: Stage): readonly [Stage, Stage]
     const extent = exprs.valueOf(iter.extent)!;
     for (const condition of conditions) {
       const at = boundary(exprs, condition, iter.name);
-      if (at === null || Math.min(at, extent - at) * (elements / extent) < fewestElements) continue;
+      if (at === null || at <= 0 || at >= extent) continue;
+      if (elements < large && Math.min(at, extent - at) * (elements / extent) < fewestElements) continue;
       const part = (from: number, to: number): Stage => ({ loops, block: restricted(exprs, block, body, iter, from, to) });
       return [part(0, at), part(at, extent)];
     }

@@ -2,7 +2,7 @@ import type { AttrValue, Buffer, Expr, ScheduleChoices, Stmt, TargetContext, Ten
 import { seq } from '@tenon/core';
 import { alloc, loop, parallelOver, stagesOf, store } from '@tenon/schedule';
 import { bytesOf, cacheBytes, lanes, vectorRegisters } from '../machine.ts';
-import { emitStage, opaque, stageContext } from '../rows.ts';
+import { launches, stageContext } from '../rows.ts';
 import { formed, type StageContext } from '../stage.ts';
 import { fetchAhead, type Panel } from './ahead.ts';
 import type { Axis, Plan } from './plan.ts';
@@ -34,10 +34,7 @@ export function emit(fn: TensorFunction, plan: Plan, target: TargetContext, choi
 
   const staged = stagesOf(fn)!;
   const kept = new Set(plan.before.flatMap((s) => (formed(s) === null ? [] : [formed(s)!.form.store.buffer])));
-  let body = seq([...plan.before.map((s) => {
-    const form = formed(s);
-    return form === null ? opaque(ctx, s) : emitStage(ctx, form);
-  }), nest]);
+  let body = seq([...launches(ctx, plan.before), nest]);
   for (const buffer of staged.temporaries.filter((b) => kept.has(b.name)).reverse()) body = alloc(buffer, body);
   const pack: { [input: string]: AttrValue } = {};
   plan.packed.forEach((p) => {

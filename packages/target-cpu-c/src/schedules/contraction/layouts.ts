@@ -5,6 +5,9 @@ import { stageContext } from '../rows.ts';
 import { formed } from '../stage.ts';
 import { packable, sumOfProducts } from './plan.ts';
 
+/** Channels that are worth lying together. */
+const fewest = 8;
+
 /**
  * Products with constant weights over windows (convolutions) are best with channels innermost: the result's, along
  * which weights are packed, so that they are what a vector holds, and those of the other operand, along which it is summed.
@@ -35,7 +38,9 @@ export function preferredLayouts(fn: TensorFunction, ctx: TargetContext): { [buf
     if (epilogue !== null) {
       for (const l of loadsOf(epilogue.stage.block)) if (l.args.length === rank) wishes[l.value as string] = innermost(channel, rank);
     }
-    const permutation = innermost(inner, source.shape.length);
+    // A few channels (a picture's) are no row: to gather them would cost more than reading them plane by plane.
+    const few = (ctx.exprs.valueOf(source.shape[inner]!) ?? fewest) < fewest;
+    const permutation = few ? source.shape.map((_, i) => i) : innermost(inner, source.shape.length);
     wishes[source.name] = permutation;
     // What is copied into the padded operand should lie as it does.
     for (const stage of before) {
