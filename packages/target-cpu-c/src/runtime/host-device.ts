@@ -1,7 +1,26 @@
-import type { Device, DeviceBuffer, Fence, Queue, View } from '@tenon/plugin';
+import type { Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 
 const alignment = 64;
+
+/** Host memory whose place is known: it does not move. */
+class HostBuffer implements DeviceBuffer {
+  readonly bytes: number;
+  readonly host: Uint8Array;
+  readonly address: bigint;
+
+  constructor(host: Uint8Array, address: bigint) {
+    this.bytes = host.length;
+    this.host = host;
+    this.address = address;
+  }
+}
+
+/** Where a view lies. `locate` tells it of buffers that other devices made. */
+export function addressOf(view: View, locate: (bytes: Uint8Array) => bigint): bigint {
+  const { buffer } = view;
+  return buffer instanceof HostBuffer ? buffer.address + BigInt(view.byteOffset) : locate(hostBytes(view));
+}
 
 /** The bytes of a view; refuses memory that the host does not see. */
 export function hostBytes(view: View): Uint8Array {
@@ -60,6 +79,18 @@ export interface Memory {
 
 const largePage = 2 << 20;
 
+/** Generated code asks no more of addresses than that they suit elements, as those of arrays do. */
+export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemory {
+  return {
+    // About what finding the address takes, and giving it to the call.
+    minimum: 16 << 10,
+    // Others may come to have less memory behind them, or be written by other threads, while a run reads them.
+    borrow: (memory) => (memory.buffer instanceof ArrayBuffer && !memory.buffer.resizable ? new HostBuffer(memory, address(memory)) : null),
+    // Without clearing, and from what earlier results have left: pages of the system's are worth several copies.
+    allocate: (bytes) => Buffer.allocUnsafeSlow(bytes).buffer,
+  };
+}
+
 /** Host memory as a device. */
 export function hostDevice({ address, preferLargePages }: Memory): Device {
   return {
@@ -69,11 +100,12 @@ export function hostDevice({ address, preferLargePages }: Memory): Device {
       const large = bytes >= largePage;
       const step = large ? largePage : alignment;
       const memory = new Uint8Array(new ArrayBuffer(bytes + step));
-      const shift = Number(-address(memory) & BigInt(step - 1));
-      const host = memory.subarray(shift, shift + bytes);
+      const begin = address(memory);
+      const shift = -begin & BigInt(step - 1);
+      const host = memory.subarray(Number(shift), Number(shift) + bytes);
       // Before anything is written: pages that are there already stay small.
-      if (large) preferLargePages(address(host), bytes - (bytes % largePage));
-      return { bytes, host };
+      if (large) preferLargePages(begin + shift, bytes - (bytes % largePage));
+      return new HostBuffer(host, begin + shift);
     },
     free() {
       // The garbage collector frees it when the last reference is gone.

@@ -94,6 +94,35 @@ describe('a region of several launches', () => {
   });
 });
 
+describe('memory of the user', () => {
+  const { userMemory } = cpuC();
+  const bytesOf = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+  test('takes the place of other memory between runs, whatever its alignment', () => {
+    const length = 5000;
+    const [x, y] = [new Float32Array(length), new Float32Array(length)];
+    const call = compiled.loaded.bind(compiled.blob.entries[1]!.symbol, [x, y].map(viewOf), [length]);
+    for (let shift = 0; shift < 5; shift++) {
+      const given = new Float32Array(length + shift).subarray(shift).fill(shift);
+      const made = new Float32Array(userMemory!.allocate(length * 4));
+      [given, made].forEach((data, i) => {
+        call.rebind!(i, null);
+        call.rebind!(i, { buffer: userMemory!.borrow(bytesOf(data))!, byteOffset: 0, bytes: length * 4 });
+      });
+      call.runSync!();
+      expect(made.every((value) => value === shift + 1)).toBe(true);
+    }
+    expect([x, y].every((data) => data.every((value) => value === 0))).toBe(true);
+  });
+
+  test('is not what may shrink or be shared', () => {
+    expect(userMemory!.borrow(new Uint8Array(new SharedArrayBuffer(1 << 16)))).toBeNull();
+    expect(userMemory!.borrow(new Uint8Array(new ArrayBuffer(1 << 16, { maxByteLength: 1 << 17 })))).toBeNull();
+    expect(userMemory!.borrow(new Uint8Array(1 << 16))).not.toBeNull();
+    expect(userMemory!.allocate(100_000).byteLength).toBe(100_000);
+  });
+});
+
 describe('the thread pool', () => {
   test('every iteration runs once, whatever the sizes, and with several callers at a time', async () => {
     const symbol = compiled.blob.entries[1]!.symbol;

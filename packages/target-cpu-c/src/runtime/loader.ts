@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import type { BlobInfo, BoundCall, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
+import type { BlobInfo, BoundCall, DeviceBuffer, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
-import { type HostQueue, hostBytes, hostDevice } from './host-device.ts';
+import { addressOf, type HostQueue, hostDevice, hostUserMemory } from './host-device.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
@@ -19,11 +19,14 @@ export function cpuC(): Loader {
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice({ address: (bytes) => BigInt(koffi.address(bytes)), preferLargePages: largePages() }),
+    device: hostDevice({ address, preferLargePages: largePages() }),
+    userMemory: hostUserMemory(address),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
   };
 }
+
+const address = (array: Uint8Array | BigUint64Array | BigInt64Array | Float64Array): bigint => BigInt(koffi.address(array));
 
 /** madvise(2) where the system is Linux; elsewhere nothing. */
 function largePages(): (address: bigint, bytes: number) => void {
@@ -113,7 +116,7 @@ class SharedObject implements LoadedBlob {
     const rates = new Float64Array(2);
     this.begin('tenon_limits');
     return new Promise((resolve, reject) => {
-      measure.async(this.#threads, BigInt(koffi.address(rates)), (error, status) => {
+      measure.async(this.#threads, address(rates), (error, status) => {
         this.end();
         if (error !== null) reject(error);
         else resolve(status === 0 ? { flops: rates[0]!, bandwidth: rates[1]!, source: 'measured' } : null);
@@ -165,7 +168,7 @@ class Call implements BoundCall {
   readonly #entry: EntryFunction;
   readonly #pool: bigint;
   /** Kept so that the memory behind the addresses stays. */
-  readonly #arrays: readonly Uint8Array[];
+  readonly #buffers: (DeviceBuffer | null)[];
   readonly #views: BigUint64Array;
   readonly #dims: BigInt64Array;
   readonly #times: BigUint64Array;
@@ -184,13 +187,12 @@ class Call implements BoundCall {
     this.#pool = pool;
     this.#callerDims = dims.length;
     this.#kernels = kernels;
-    this.#arrays = views.map(hostBytes);
-    this.#views = BigUint64Array.from(this.#arrays, (bytes) => BigInt(koffi.address(bytes)));
+    this.#buffers = views.map((view) => view.buffer);
+    this.#views = BigUint64Array.from(views, (view) => addressOf(view, address));
     // One element more than needed: arrays without elements have no address.
     this.#dims = new BigInt64Array(dims.length + runDims + 1);
     dims.forEach((d, i) => (this.#dims[i] = BigInt(d)));
     this.#times = new BigUint64Array(2 * launches + 1);
-    const address = (array: BigUint64Array | BigInt64Array): bigint => BigInt(koffi.address(array));
     this.#addresses = { views: this.#views.length === 0 ? 0n : address(this.#views), dims: address(this.#dims), times: address(this.#times) };
   }
 
@@ -230,6 +232,11 @@ class Call implements BoundCall {
         hint: 'Report this to the authors of the library, or switch it off with `dispatch: { disable }` and compile again.',
       });
     }
+  }
+
+  rebind(position: number, view: View | null): void {
+    this.#buffers[position] = view?.buffer ?? null;
+    if (view !== null) this.#views[position] = addressOf(view, address);
   }
 
   get runDims(): readonly number[] {
