@@ -106,6 +106,11 @@ export interface LoadedBlob {
   bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall;
   /** What the device can do at best, for profiles: measured now, or declared. Absent, or null: nobody can tell. */
   limits?(): Promise<DeviceLimits | null> | DeviceLimits | null;
+  /**
+   * The artifact's 64-bit hashes (`hash64`) of host memory, of every `chunkBytes` from its beginning, computed on other threads. Absent: the
+   * runtime computes them on its own.
+   */
+  hashes?(memory: Uint8Array, chunkBytes: number): Promise<BigUint64Array>;
   dispose(): void;
 }
 

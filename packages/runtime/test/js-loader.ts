@@ -109,7 +109,7 @@ export interface TestLoader extends Loader {
   readonly held: Set<ArrayBufferLike>;
 }
 
-export function testLoader(options: { readonly name?: string; readonly format?: string; readonly device?: TestDevice; readonly native?: boolean; readonly userMemory?: boolean; readonly answer?: (blob: BlobInfo) => LoaderAnswer } = {}): TestLoader {
+export function testLoader(options: { readonly name?: string; readonly format?: string; readonly device?: TestDevice; readonly native?: boolean; readonly userMemory?: boolean; readonly hashes?: LoadedBlob['hashes']; readonly answer?: (blob: BlobInfo) => LoaderAnswer } = {}): TestLoader {
   const loader: TestLoader = {
     name: options.name ?? 'js',
     format: options.format ?? 'js-test',
@@ -124,6 +124,7 @@ export function testLoader(options: { readonly name?: string; readonly format?: 
       loader.blobs++;
       return {
         bind: (symbol, views, dims) => bindEntry(loader, entries[symbol]!, views, dims),
+        ...(options.hashes ? { hashes: options.hashes } : {}),
         dispose: () => void loader.blobs--,
       };
     },

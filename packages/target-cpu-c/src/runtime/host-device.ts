@@ -1,5 +1,6 @@
 import type { Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
+import { largePage, type LargePages } from './large-pages.ts';
 
 const alignment = 64;
 
@@ -69,16 +70,6 @@ export class HostQueue implements Queue {
   }
 }
 
-/** What the device needs of the system. */
-export interface Memory {
-  /** The place of an array's data. */
-  address(bytes: Uint8Array): bigint;
-  /** Tells the system that large pages would be welcome there: kernels that stream through memory wait less for translations. */
-  preferLargePages(address: bigint, bytes: number): void;
-}
-
-const largePage = 2 << 20;
-
 /** Generated code asks no more of addresses than that they suit elements, as those of arrays do. */
 export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemory {
   return {
@@ -91,8 +82,8 @@ export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemo
   };
 }
 
-/** Host memory as a device. */
-export function hostDevice({ address, preferLargePages }: Memory): Device {
+/** Host memory as a device. `address` tells the place of an array's data. */
+export function hostDevice(address: (bytes: Uint8Array) => bigint, largePages: Pick<LargePages, 'add' | 'forget'>): Device {
   return {
     name: 'cpu',
     space: 'host',
@@ -103,12 +94,12 @@ export function hostDevice({ address, preferLargePages }: Memory): Device {
       const begin = address(memory);
       const shift = -begin & BigInt(step - 1);
       const host = memory.subarray(Number(shift), Number(shift) + bytes);
-      // Before anything is written: pages that are there already stay small.
-      if (large) preferLargePages(begin + shift, bytes - (bytes % largePage));
+      if (large) largePages.add(host, begin + shift);
       return new HostBuffer(host, begin + shift);
     },
-    free() {
+    free({ host }) {
       // The garbage collector frees it when the last reference is gone.
+      if (host !== null && host.length >= largePage) largePages.forget(host);
     },
     createQueue: () => new HostQueue(),
   };

@@ -1,3 +1,4 @@
+import { hash64 } from '@tenon/artifact';
 import { createExprs } from '@tenon/core';
 import type { RegionPlan } from '@tenon/plugin';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -121,6 +122,24 @@ describe('memory of the user', () => {
     expect(userMemory!.borrow(new Uint8Array(1 << 16))).not.toBeNull();
     expect(userMemory!.allocate(100_000).byteLength).toBe(100_000);
   });
+});
+
+test('memory that moves to large pages keeps what is in it', async () => {
+  const { device } = cpuC();
+  const [kept, freed] = [device.allocate(5 << 20), device.allocate(3 << 20)];
+  kept.host!.forEach((_, i, all) => (all[i] = i % 251));
+  device.free(freed);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(kept.host!.every((value, i) => value === i % 251)).toBe(true);
+});
+
+test('hashes are those of the artifact', async () => {
+  const bytes = Uint8Array.from({ length: 100_003 }, (_, i) => (i * 131 + (i >> 8) * 17) & 255);
+  for (const [from, chunk] of [[0, 1 << 20], [3, 4096], [64, 1000], [99_990, 8], [100_003, 64]] as const) {
+    const part = bytes.subarray(from);
+    const want = Array.from({ length: Math.ceil(part.length / chunk) }, (_, i) => hash64(part.subarray(i * chunk, (i + 1) * chunk)));
+    expect([...(await compiled.loaded.hashes!(part, chunk))]).toEqual(want);
+  }
 });
 
 describe('the thread pool', () => {
