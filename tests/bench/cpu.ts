@@ -12,12 +12,11 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { HostTensor } from '@tenon/plugin';
 import { outputAgreement } from '../support/compare.ts';
 import { compileFile, host, loadArtifact } from '../support/engines.ts';
-import { generator, randomTensor } from '../support/random.ts';
 import { Absent, models, type Inputs } from '../models/models.ts';
 import { Peer } from '../models/peer.ts';
+import { randomInputs } from './inputs.ts';
 import type { Limits } from './limits.ts';
 import { begin, finish, row, type Row } from './report.ts';
 import { interleaved } from './turns.ts';
@@ -55,16 +54,6 @@ async function bench(name: string, limits: readonly Limits[]): Promise<Row[]> {
     await peer.release();
   }
   return rows;
-}
-
-/** Floats uniform in [−1, 1), integers in {0, 1}. */
-function randomInputs(shapes: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly (number | string)[] }[]): Inputs {
-  const random = generator(1);
-  return Object.fromEntries(shapes.map(({ name, dtype, shape }): [string, HostTensor] => {
-    const open = shape.find((d) => typeof d !== 'number');
-    if (open !== undefined) throw new Absent(`the input ${name} has the open size ${open}: give a model with static inputs`);
-    return [name, randomTensor(random, dtype, shape as readonly number[], dtype.startsWith('f') ? [-1, 1] : [0, 1])];
-  }));
 }
 
 const limits = begin(threadCounts);

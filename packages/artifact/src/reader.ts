@@ -24,6 +24,8 @@ export interface ArtifactFile {
   chunkRange(section: SectionInfo, chunk: number): readonly [begin: number, bytes: number];
   /** Compares the bytes of a chunk with its hash. Throws `artifact/corrupt`. */
   checkChunk(section: SectionInfo, chunk: number, bytes: Uint8Array): void;
+  /** The same for a chunk whose `hash64` is known. */
+  checkHash(section: SectionInfo, chunk: number, hash: bigint): void;
   /** Reads a section and checks it. Without padding. */
   read(section: SectionInfo): Promise<Uint8Array>;
   /** Reads everything and compares SHA-256 digests. Throws `artifact/corrupt` for the first chunk that differs. */
@@ -101,9 +103,9 @@ function artifactFile(source: ByteSource, header: Header, manifest: Manifest, ma
       const begin = chunk * chunkBytes;
       return [begin, Math.min(chunkBytes, align(section.bytes) - begin)];
     },
-    checkChunk(section, chunk, bytes) {
-      const expected = hashView.getBigUint64(8 * (firstChunk.get(section.name)! + chunk), true);
-      if (hash64(bytes) !== expected) throw corrupt(source.uri, section.name, chunk);
+    checkChunk: (section, chunk, bytes) => file.checkHash(section, chunk, hash64(bytes)),
+    checkHash(section, chunk, hash) {
+      if (hash !== hashView.getBigUint64(8 * (firstChunk.get(section.name)! + chunk), true)) throw corrupt(source.uri, section.name, chunk);
     },
     async read(section) {
       const bytes = await source.read(file.offsetOf(section), align(section.bytes));

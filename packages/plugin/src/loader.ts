@@ -63,9 +63,26 @@ export interface Loader {
   /** Blobs are executable code: loaded only where the user allows native code. */
   readonly native: boolean;
   readonly device: Device;
+  /** Absent: parameters and results of calls lie in buffers of the device, and the runtime copies. */
+  readonly userMemory?: UserMemory;
   /** Asked before `load`, with nothing loaded yet. */
   answer(blob: BlobInfo): LoaderAnswer;
   load(blob: BlobInfo, bytes: Uint8Array, options: LoadOptions): Promise<LoadedBlob> | LoadedBlob;
+}
+/**
+ * Of a loader whose calls read parameters and write results in memory of the user's: where it is, aligned to elements and no
+ * better. Its bound calls have `rebind`.
+ */
+export interface UserMemory {
+  /** Arrays of fewer bytes are copied: that takes less time. */
+  readonly minimum: number;
+  /**
+   * A buffer over an array of the user's; null where calls cannot work in it. Until the run has ended the array is neither moved nor
+   * freed, and parameters are not written.
+   */
+  borrow(memory: Uint8Array): DeviceBuffer | null;
+  /** Memory for a result, which will be the user's. What it contains does not matter. */
+  allocate(bytes: number): ArrayBuffer;
 }
 export interface LoadOptions {
   /** Threads to use; 0: as many as there are cores. */
@@ -84,11 +101,16 @@ export interface DeviceLimits {
 export interface LoadedBlob {
   /**
    * Fixes arguments and dims of an entry, once for many runs. Views in order: parameters, results, constants, and the
-   * workspace if the entry has one.
+   * workspace if the entry has one. Only results and workspace are written.
    */
   bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall;
   /** What the device can do at best, for profiles: measured now, or declared. Absent, or null: nobody can tell. */
   limits?(): Promise<DeviceLimits | null> | DeviceLimits | null;
+  /**
+   * The artifact's 64-bit hashes (`hash64`) of host memory, of every `chunkBytes` from its beginning, computed on other threads. Absent: the
+   * runtime computes them on its own.
+   */
+  hashes?(memory: Uint8Array, chunkBytes: number): Promise<BigUint64Array>;
   dispose(): void;
 }
 
@@ -97,6 +119,11 @@ export interface BoundCall {
   enqueue(queue: Queue): Fence;
   /** One run to its end, on the calling thread; absent where the device cannot. */
   runSync?(): void;
+  /**
+   * Puts a view of the same size in the place of a parameter or result, for runs that are enqueued from now on; null: forgets the view,
+   * and another comes before the next run. No run is under way. See {@link UserMemory}.
+   */
+  rebind?(position: number, view: View | null): void;
   /** Dims that the last run returned. */
   readonly runDims: readonly number[];
   /** Makes later runs measure every kernel. */

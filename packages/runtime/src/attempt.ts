@@ -4,6 +4,7 @@ import { driveAsync, driveSync, execute, type Execution, RegionFailure, type Res
 import type { Prepared } from './prepared.ts';
 import type { ProfileRecorder } from './profile.ts';
 import { type RegionTable, variantKey } from './regions.ts';
+import type { Lending } from './user-memory.ts';
 
 interface Parts {
   readonly regions: RegionTable;
@@ -14,12 +15,14 @@ interface Parts {
  * Runs with what is prepared; where a region fails, once more from the start with its next variant. From the start,
  * because a region that failed half-way may have overwritten its arguments in place.
  */
-export async function attempt(parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], signal: AbortSignal | null, recorder: ProfileRecorder | null): Promise<readonly Result[]> {
+export async function attempt(
+  parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], lending: Lending | null, signal: AbortSignal | null, recorder: ProfileRecorder | null,
+): Promise<readonly Result[]> {
   const failures = new Failures(parts.regions);
   for (;;) {
     const execution = start(parts, prepared, failures, recorder, signal, false);
     try {
-      const results = await driveAsync(execution, execute(execution, inputs));
+      const results = await driveAsync(execution, execute(execution, inputs, lending));
       failures.report(execution);
       return results;
     } catch (error) {
@@ -32,12 +35,12 @@ export async function attempt(parts: Parts, prepared: Prepared, inputs: readonly
 }
 
 /** Like {@link attempt}, on this thread. */
-export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], recorder: ProfileRecorder | null): readonly Result[] {
+export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], lending: Lending | null, recorder: ProfileRecorder | null): readonly Result[] {
   const failures = new Failures(parts.regions);
   for (;;) {
     const execution = start(parts, prepared, failures, recorder, null, true);
     try {
-      const results = driveSync(execute(execution, inputs));
+      const results = driveSync(execute(execution, inputs, lending));
       failures.report(execution);
       return results;
     } catch (error) {

@@ -59,7 +59,7 @@ export class BoundModel {
     options.signal?.throwIfAborted();
     this.#begin();
     try {
-      this.#results = await attempt(this.#parts, this.#prepared, this.#copied, options.signal ?? null, null);
+      this.#results = await attempt(this.#parts, this.#prepared, this.#copied, null, options.signal ?? null, null);
       await this.#parts.verification?.finish();
     } catch (error) {
       this.#results = [];
@@ -75,7 +75,7 @@ export class BoundModel {
   runSync(): void {
     this.#begin();
     try {
-      this.#results = attemptSync(this.#parts, this.#prepared, this.#copied, null);
+      this.#results = attemptSync(this.#parts, this.#prepared, this.#copied, null, null);
       this.#parts.verification?.finishSync();
     } finally {
       this.#end();
@@ -87,7 +87,7 @@ export class BoundModel {
     this.#begin();
     try {
       const recorder = createRecorder(this.#parts.now);
-      this.#results = await attempt(this.#parts, this.#prepared, this.#copied, null, recorder);
+      this.#results = await attempt(this.#parts, this.#prepared, this.#copied, null, null, recorder);
       await this.#parts.verification?.finish();
       return recorder.finish(this.#prepared.memory, this.#parts.constants.bytes());
     } finally {

@@ -60,8 +60,7 @@ export function createConstants({ file, host, hostDevice, verification }: StoreO
       const section = file.section(name);
       const buffer = allocate(hostDevice, file.paddedBytes(section));
       const bytes = buffer.host!.subarray(0, file.paddedBytes(section));
-      await readInto(file.source, file.offsetOf(section), bytes);
-      verification?.add(section, bytes);
+      await readInto(file.source, file.offsetOf(section), bytes, file.chunkBytes, (begin, end) => verification?.add(section, begin, bytes.subarray(begin, end)));
       return buffer;
     });
 

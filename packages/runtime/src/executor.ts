@@ -8,6 +8,7 @@ import { hostBytes } from './host-device.ts';
 import type { BoundState, Prepared } from './prepared.ts';
 import type { ProfileRecorder } from './profile.ts';
 import type { RegionTable } from './regions.ts';
+import type { Lending } from './user-memory.ts';
 
 /** What one attempt to run needs. */
 export interface Execution {
@@ -32,7 +33,7 @@ export interface Result {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** In host memory. Of the runtime's own: to be copied before the next run, if `shared`. */
+  /** In host memory. Of the runtime's own: to be copied before the next run, if `shared`; else the user's. */
   readonly bytes: Uint8Array;
   readonly shared: boolean;
 }
@@ -49,22 +50,30 @@ export class RegionFailure extends Error {
 }
 
 /**
- * Runs an entry once: writes its parameters (null: already in place), runs the program, gives its results. Yields the fences
+ * Runs an entry once: writes its parameters (null: already in place), runs the program, gives its results. With `lending`,
+ * parameters and results lie in memory of the user's where they can. Yields the fences
  * that must be done before it can go on, so that the same code serves `run`, which awaits them, and `runSync`, where
  * they are done.
  */
-export function* execute(execution: Execution, inputs: readonly (Uint8Array | null)[]): Generator<Fence, readonly Result[]> {
+export function* execute(execution: Execution, inputs: readonly (Uint8Array | null)[], lending: Lending | null): Generator<Fence, readonly Result[]> {
   const { prepared } = execution;
   prepared.startRun();
-  for (const [i, bytes] of inputs.entries()) if (bytes !== null) yield* writeParam(execution, i, bytes);
+  for (const [i, bytes] of inputs.entries()) if (bytes !== null) yield* writeParam(execution, i, bytes, lending?.inputs ?? false);
+  if (lending) {
+    prepared.resultRegisters.forEach((register, i) => {
+      const memory = lending.outputs[i];
+      if (!memory || !prepared.lend(register, memory)) prepared.lendNew(register);
+    });
+  }
   const results = yield* runProgram(execution, prepared.entry.program);
   for (const { fence } of execution.calls) yield fence;
   for (const fence of execution.transfers) yield fence;
   return results ?? [];
 }
 
-function* writeParam({ prepared, profile, transfers }: Execution, param: number, bytes: Uint8Array): Generator<Fence, void> {
+function* writeParam({ prepared, profile, transfers }: Execution, param: number, bytes: Uint8Array, lend: boolean): Generator<Fence, void> {
   for (const register of prepared.paramRegisters(param)) {
+    if (lend && prepared.lend(register, bytes)) continue;
     const view = prepared.view(register);
     if (view.bytes !== bytes.length) {
       throw new TenonError({ code: 'runtime/shape', message: `input '${prepared.entry.params[param]!.name}': expected ${view.bytes} bytes, got ${bytes.length}` });
@@ -174,7 +183,7 @@ function* readResult({ prepared, profile }: Execution, index: number, register: 
   const clock = profile?.clock(device);
   const contents = yield* readHost(prepared, part, device);
   if (profile && !view.buffer.host) profile.transfer(device.name, 'host', bytes, begin, clock!);
-  return { name: info.name, dtype: info.dtype, shape, bytes: contents, shared: view.buffer.host !== null };
+  return { name: info.name, dtype: info.dtype, shape, bytes: contents, shared: view.buffer.host !== null && !prepared.isLent(register) };
 }
 
 /** Copies between two places, through host memory where they are in different ones. */
@@ -266,7 +275,10 @@ function* bindRegion(execution: Execution, instruction: Call): Generator<Fence, 
   const before = prepared.bound.get(instruction);
   const { region } = instruction;
   const failures = excluded.size > 0 || regions.retired;
-  if (before?.fixed && !failures) return before;
+  if (before?.fixed && !failures) {
+    lendViews(prepared, before);
+    return before;
+  }
 
   const info = regions.region(region);
   const env = new Map(info.dims.map((name, i) => [name, evaluateDim(instruction.dims[i]!, prepared.dims)]));
@@ -288,7 +300,10 @@ function* bindRegion(execution: Execution, instruction: Call): Generator<Fence, 
   const workspace = variant.workspace === null ? [] : [prepared.workspace(device, evaluateDim(variant.workspace, env))];
   const views = [...args, ...results, ...variant.constants.map((constant) => constants.view(constant, device)), ...workspace];
   const dims = variant.dims.map((name) => env.get(name)!);
-  if (before && before.variant === index && same(before.dims, dims) && before.views.length === views.length && before.views.every((view, i) => sameView(view, views[i]!))) return before;
+  if (before && before.variant === index && same(before.dims, dims) && before.views.length === views.length) {
+    lendViews(prepared, before);
+    if (before.views.every((view, i) => view !== null && sameView(view, views[i]!))) return before;
+  }
 
   if (before) {
     yield before.queue.fence(); // it may still be running, in a loop
@@ -302,9 +317,23 @@ function* bindRegion(execution: Execution, instruction: Call): Generator<Fence, 
   }
   const buffers = new Set<DeviceBuffer>([...args, ...results, ...workspace].map((view) => view.buffer));
   const fixed = !instruction.dims.some((dim) => prepared.dependsOnRun(dim)) && ![...instruction.args, ...instruction.results].some((value) => prepared.isLate(value));
-  const state: BoundState = { variant: index, call, device, queue: prepared.queueOf(device), views, dims, env, staged, buffers: [...buffers], fixed };
+  const lendable = [...instruction.args, ...instruction.results].flatMap((value, position) => (prepared.isLendable(value) && prepared.deviceOf(value).space === device.space ? [{ position, value }] : []));
+  const state: BoundState = { variant: index, call, device, queue: prepared.queueOf(device), views, lendable, dims, env, staged, buffers, fixed };
   prepared.bound.set(instruction, state);
   return state;
+}
+
+/** Gives a call the memory that parameters and results have in this run. */
+function lendViews(prepared: Prepared, { call, views, lendable, buffers }: BoundState): void {
+  for (const { position, value } of lendable) {
+    const view = prepared.view(value);
+    const before = views[position] ?? null;
+    if (before && sameView(view, before)) continue;
+    if (before) buffers.delete(before.buffer);
+    buffers.add(view.buffer);
+    views[position] = view;
+    call.rebind!(position, view);
+  }
 }
 
 const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((value, i) => value === b[i]);

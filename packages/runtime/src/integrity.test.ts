@@ -1,4 +1,4 @@
-import { openArtifact } from '@tenon/artifact';
+import { hash64, openArtifact } from '@tenon/artifact';
 import type { ByteSource, Host } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { describe, expect, test } from 'vitest';
@@ -72,6 +72,42 @@ describe('a damaged artifact', () => {
     const damaged = flipped(bytes, (await offsetOf(bytes, 'weights')) + (24 << 20) - 1);
     using model = await createRuntime({ loaders: [testLoader()] }).load(damaged);
     expect((await failure(() => model.run({ x: [1] }))).message).toContain("chunk 23 of section 'weights'");
+  });
+});
+
+describe('hashes that a blob computes', () => {
+  const slow = (change: bigint = 0n) => async (memory: Uint8Array, chunkBytes: number): Promise<BigUint64Array> => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return BigUint64Array.from({ length: Math.ceil(memory.length / chunkBytes) }, (_, i) => hash64(memory.subarray(i * chunkBytes, (i + 1) * chunkBytes)) + change);
+  };
+  const damaged = async (): Promise<Uint8Array> => {
+    const bytes = await build();
+    return flipped(bytes, (await offsetOf(bytes, 'weights')) + 700);
+  };
+
+  test('results wait for them', async () => {
+    using model = await createRuntime({ loaders: [testLoader({ hashes: slow() })] }).load(await build());
+    expect([...(await model.run({ x: [3] }))['y']!.data]).toEqual([2]);
+    using other = await createRuntime({ loaders: [testLoader({ hashes: slow(1n) })] }).load(await build());
+    for (let i = 0; i < 2; i++) expect((await failure(() => other.run({ x: [3] }))).code).toBe('artifact/corrupt');
+  });
+  test('damage is told by run and by runSync, which does not wait', async () => {
+    for (const run of ['run', 'runSync'] as const) {
+      using model = await createRuntime({ loaders: [testLoader({ hashes: slow() })] }).load(await damaged());
+      for (let i = 0; i < 2; i++) expect((await failure(() => (run === 'run' ? model.run({ x: [1] }) : model.runSync({ x: [1] })))).message).toContain("chunk 2 of section 'weights'");
+    }
+  });
+  test('where it cannot, the runtime does', async () => {
+    const hashes = (): Promise<BigUint64Array> => Promise.reject(new Error('no'));
+    using model = await createRuntime({ loaders: [testLoader({ hashes })] }).load(await build());
+    expect([...(await model.run({ x: [3] }))['y']!.data]).toEqual([2]);
+    using other = await createRuntime({ loaders: [testLoader({ hashes })] }).load(await damaged());
+    expect((await failure(() => other.run({ x: [1] }))).message).toContain("chunk 2 of section 'weights'");
+  });
+  test('a model may be disposed while they are computed', async () => {
+    const model = await createRuntime({ loaders: [testLoader({ hashes: slow() })] }).load(await damaged());
+    model.dispose();
+    await new Promise((resolve) => setTimeout(resolve, 20));
   });
 });
 

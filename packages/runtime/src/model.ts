@@ -6,13 +6,14 @@ import { bindArguments, type BoundArguments, type Inputs } from './arguments.ts'
 import { BoundModel } from './bound-model.ts';
 import type { ConstantStore } from './constants.ts';
 import type { Result } from './executor.ts';
-import { fillOutput, type OutputMemory, type Outputs, outputTensor } from './outputs.ts';
+import { directMemory, fillOutput, type OutputMemory, type Outputs, outputTensor } from './outputs.ts';
 import { createPool, type PreparedPool } from './pool.ts';
 import { Prepared } from './prepared.ts';
 import { createRecorder, type Limits, type ProfileRecorder, type RunProfile } from './profile.ts';
 import type { RegionTable } from './regions.ts';
 import { nearest } from './suggest.ts';
 import type { Tensor } from './tensor.ts';
+import { lendable, type Lending } from './user-memory.ts';
 import type { Verification } from './verification.ts';
 
 /** An input or output as its users see it: numbers, and formulas such as `2 * n` for symbolic axes. */
@@ -25,9 +26,12 @@ export interface TensorInfo {
 export interface RunOptions {
   /** The function to run; the artifact's first unless given. */
   readonly entry?: string;
-  /** Memory for outputs, by name. They are filled when the run has ended. */
+  /** Memory for outputs, by name. It is filled when the run has ended; before, and after a run that failed, anything may be in it. */
   readonly outputs?: { readonly [name: string]: OutputMemory };
-  /** Rejects the run with the signal's reason. Work that a device has begun is left to end by itself. */
+  /**
+   * Rejects the run with the signal's reason. Work that a device has begun is left to end by itself, so inputs and memory for outputs
+   * are copied: large ones take less time without a signal.
+   */
   readonly signal?: AbortSignal;
   /** `int32`: 64-bit integer outputs as Int32Array or Uint32Array; throws `runtime/int64-overflow` where a value does not fit. */
   readonly int64?: 'bigint' | 'int32';
@@ -62,7 +66,8 @@ export class Model {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     const { manifest } = parts.file;
-    this.#pool = createPool(parts.idleBytes, (entry, dims, key) => new Prepared(entry, manifest, parts.devices, parts.constants, dims, key));
+    const userMemory = new Map(manifest.entries.map((entry) => [entry, lendable(entry, manifest, parts.regions.loaders, parts.devices)]));
+    this.#pool = createPool(parts.idleBytes, (entry, dims, key) => new Prepared(entry, parts.devices, userMemory.get(entry)!, parts.constants, dims, key));
   }
 
   get inputs(): readonly TensorInfo[] {
@@ -88,8 +93,9 @@ export class Model {
   }
 
   /**
-   * Runs once. Inputs must not be changed until the result is there. Throws diagnostics with codes `runtime/…`, and
-   * `artifact/corrupt` where the artifact turns out to be damaged.
+   * Runs once. Large inputs are read where they are, if the device can: until the result is there, neither change, transfer nor detach
+   * them. Arrays over shared or resizable buffers are copied. Results are the caller's own. Throws diagnostics with
+   * codes `runtime/…`, and `artifact/corrupt` where the artifact turns out to be damaged.
    */
   async run<const Options extends RunOptions>(inputs: Inputs, options?: Options): Promise<RunResult<Options>> {
     options?.signal?.throwIfAborted();
@@ -99,14 +105,17 @@ export class Model {
     const recorder = given.profile ? createRecorder(this.#parts.now) : null;
     let settled = true;
     try {
-      const results = await attempt(this.#parts, prepared, args.bytes, given.signal ?? null, recorder);
+      const lending = given.signal ? { inputs: false, outputs: [] } : lendingOf(entry, args, given);
+      const results = await attempt(this.#parts, prepared, args.bytes, lending, given.signal ?? null, recorder);
       await this.#parts.verification?.finish();
       return this.#finish(prepared, results, given, recorder) as RunResult<Options>;
     } catch (error) {
       settled = false;
-      // Devices may still be at work in this memory: it is given back when they have ended.
-      void prepared.drain().then(() => this.#end(prepared, false));
-      if (!given.signal?.aborted) await this.#parts.verification?.finish(); // damage explains every other error
+      // Devices may still be at work in this memory: it is given back when they have ended, and so is the caller's.
+      const drained = prepared.drain().then(() => this.#end(prepared, false));
+      if (given.signal?.aborted) throw error;
+      await drained;
+      await this.#parts.verification?.finish(); // damage explains every other error
       throw error;
     } finally {
       if (settled) this.#end(prepared, true);
@@ -126,7 +135,7 @@ export class Model {
     const recorder = given.profile ? createRecorder(this.#parts.now) : null;
     let succeeded = false;
     try {
-      const results = attemptSync(this.#parts, prepared, args.bytes, recorder);
+      const results = attemptSync(this.#parts, prepared, args.bytes, lendingOf(entry, args, given), recorder);
       this.#parts.verification?.finishSync();
       const result = this.#finish(prepared, results, given, recorder) as RunResult<Options>;
       succeeded = true;
@@ -169,8 +178,12 @@ export class Model {
 
   #end(prepared: Prepared, reusable: boolean): void {
     this.#active--;
-    if (reusable && !this.#disposed) this.#pool.give(prepared);
-    else prepared.dispose();
+    if (reusable && !this.#disposed) {
+      prepared.endRun();
+      this.#pool.give(prepared);
+    } else {
+      prepared.dispose();
+    }
     if (this.#disposed) this.#freeIfIdle();
   }
 
@@ -215,6 +228,8 @@ export class Model {
     return recorder ? { outputs, profile: recorder.finish(prepared.memory, this.#parts.constants.bytes()) } : outputs;
   }
 }
+
+const lendingOf = (entry: EntryInfo, args: BoundArguments, options: RunOptions): Lending => ({ inputs: true, outputs: directMemory(entry, options.outputs ?? {}, args.bytes) });
 
 const describe = (tensor: { readonly name: string; readonly dtype: string; readonly shape: readonly DimProgram[] }): TensorInfo => ({
   name: tensor.name,

@@ -1,6 +1,7 @@
+import type { EntryInfo } from '@tenon/artifact';
 import type { TypedArray } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
-import { arrayName, elementsOf } from './dtypes.ts';
+import { arrayName, elementsOf, hostLayout } from './dtypes.ts';
 import { Tensor } from './tensor.ts';
 
 /** Results by name, in the order of the model. */
@@ -34,7 +35,28 @@ function narrow<T extends Int32Array | Uint32Array>(from: BigInt64Array | BigUin
 /** Memory that a caller gives for an output: of the output's array class, or its 32-bit form for 64-bit integers. */
 export type OutputMemory = TypedArray | { readonly data: unknown };
 
-/** Copies a result into memory of the caller's. Throws `runtime/output` where class or length are wrong. */
+/**
+ * By result, memory of the caller's that a run may write before it has ended; null: {@link fillOutput} copies. Not where elements are
+ * converted, nor where the same bytes are an input or another output.
+ */
+export function directMemory(entry: EntryInfo, given: { readonly [name: string]: OutputMemory }, inputs: readonly Uint8Array[]): readonly (Uint8Array | null)[] {
+  const taken: Uint8Array[] = [...inputs];
+  return entry.results.map(({ name, dtype }) => {
+    const target = given[name];
+    if (!target) return null;
+    const memory = (ArrayBuffer.isView(target) ? target : target.data) as TypedArray;
+    if (!ArrayBuffer.isView(memory)) return null;
+    const bytes = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
+    const direct = arrayName(memory) === (hostLayout(dtype)?.array ?? 'Uint8Array') && !taken.some((other) => overlap(bytes, other));
+    taken.push(bytes);
+    return direct ? bytes : null;
+  });
+}
+
+const overlap = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
+
+/** Copies a result into memory of the caller's, where it is not there already. Throws `runtime/output` where class or length are wrong. */
 export function fillOutput(name: string, target: OutputMemory, dtype: string, shape: readonly number[], bytes: Uint8Array): Tensor {
   const memory = (ArrayBuffer.isView(target) ? target : target.data) as TypedArray;
   const expected = elementsOf(dtype, bytes);
@@ -49,6 +71,6 @@ export function fillOutput(name: string, target: OutputMemory, dtype: string, sh
     narrow(expected as BigInt64Array, memory as Int32Array, name);
     return new Tensor(dtype === 'i64' ? 'i32' : 'u32', shape, memory);
   }
-  new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength).set(bytes);
+  if (memory.buffer !== bytes.buffer || memory.byteOffset !== bytes.byteOffset) new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength).set(bytes);
   return new Tensor(dtype, shape, memory);
 }

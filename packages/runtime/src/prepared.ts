@@ -1,5 +1,5 @@
-import { type DimProgram, dimsOf, type EntryInfo, evaluateDim, type Instruction, type Manifest, type ValueInfo } from '@tenon/artifact';
-import type { BoundCall, Device, DeviceBuffer, Fence, Queue, View } from '@tenon/plugin';
+import { type DimProgram, dimsOf, type EntryInfo, evaluateDim, type Instruction, type ValueInfo } from '@tenon/artifact';
+import type { BoundCall, Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import type { ConstantStore } from './constants.ts';
 
@@ -16,14 +16,17 @@ export interface BoundState {
   readonly call: BoundCall;
   readonly device: Device;
   readonly queue: Queue;
-  readonly views: readonly View[];
+  /** null: memory of the user's that was given back. */
+  readonly views: (View | null)[];
   readonly dims: readonly number[];
+  /** Positions of views that lie in memory of the user's at times, with their registers. */
+  readonly lendable: readonly { readonly position: number; readonly value: number }[];
   /** Formal dims of the region, for guards and figures. */
   readonly env: ReadonlyMap<string, number>;
   /** Arguments, then results, that live in another space than the region: memory beside it, and where they belong. */
   readonly staged: readonly { readonly value: number; readonly view: View; readonly direction: 'in' | 'out' }[];
   /** Buffers that it touches, constants aside. */
-  readonly buffers: readonly DeviceBuffer[];
+  readonly buffers: Set<DeviceBuffer>;
   /** Neither dims nor views can change from run to run. */
   readonly fixed: boolean;
 }
@@ -47,9 +50,13 @@ export class Prepared {
   readonly memory: MemoryUse[] = [];
   readonly #devices: readonly Device[];
   readonly #constants: ConstantStore;
+  readonly #userMemory: readonly (UserMemory | null)[];
+  /** Registers that lie in memory of the user's in this run. */
+  readonly #lent = new Set<number>();
   readonly #queues = new Map<Device, Queue>();
   readonly #views: (View | null)[];
   readonly #late: readonly boolean[];
+  readonly #resultRegisters: readonly number[];
   readonly #lateDims: ReadonlySet<string>;
   /** Buffers of parameters and results by index and device: a parameter has one place per memory, whichever registers name it. */
   readonly #slots = new Map<string, DeviceBuffer>();
@@ -62,9 +69,12 @@ export class Prepared {
   /** Work that was enqueued and not known to have ended, by the buffer that it touches. */
   readonly #pending = new Map<DeviceBuffer, { readonly queue: Queue; readonly fence: Fence }[]>();
 
-  constructor(entry: EntryInfo, manifest: Manifest, devices: readonly Device[], constants: ConstantStore, callDims: ReadonlyMap<string, number>, key: string) {
+  constructor(
+    entry: EntryInfo, devices: readonly Device[], userMemory: readonly (UserMemory | null)[], constants: ConstantStore, callDims: ReadonlyMap<string, number>, key: string,
+  ) {
     this.entry = entry;
-    this.#devices = manifest.devices.map((_, i) => devices[i]!);
+    this.#devices = devices;
+
     this.#constants = constants;
     this.callDims = callDims;
     this.key = key;
@@ -72,13 +82,63 @@ export class Prepared {
     this.#lateDims = new Set(entry.dims.filter((dim) => dim.binding.kind === 'run').map((dim) => dim.name));
     this.#views = entry.values.map(() => null);
     this.#late = entry.values.map((value) => this.#isLate(value));
+    this.#userMemory = userMemory.map((memory, i) => (this.#late[i] ? null : memory));
+    this.#resultRegisters = entry.program.findLast((instruction) => instruction.op === 'return')?.values ?? [];
     this.#arenas = entry.arenas.map(() => null);
     this.#settled = entry.arenas.map(() => false);
   }
 
   startRun(): void {
+    this.endRun();
     this.dims = new Map(this.callDims);
     this.#settled.fill(false);
+  }
+
+  /** Forgets memory of the user's. Nothing works in it any more. */
+  endRun(): void {
+    if (this.#lent.size === 0) return;
+    for (const value of this.#lent) {
+      this.#pending.delete(this.#views[value]!.buffer);
+      this.#views[value] = null;
+    }
+    for (const { call, views, lendable, buffers } of this.bound.values()) {
+      for (const { position, value } of lendable) {
+        if (!this.#lent.has(value)) continue;
+        const view = views[position];
+        if (!view) continue;
+        buffers.delete(view.buffer);
+        views[position] = null;
+        call.rebind!(position, null);
+      }
+    }
+    this.#lent.clear();
+  }
+
+  /** Lets a parameter or result lie in an array of the user's for this run. False where it cannot. */
+  lend(value: number, memory: Uint8Array): boolean {
+    const from = this.#userMemory[value];
+    if (!from || memory.length < from.minimum || memory.length !== evaluateDim(this.entry.values[value]!.bytes, this.dims)) return false;
+    const buffer = from.borrow(memory);
+    if (buffer === null) return false;
+    this.#views[value] = { buffer, byteOffset: 0, bytes: memory.length };
+    this.#lent.add(value);
+    return true;
+  }
+
+  /** Lets a result lie in memory that will be the user's. */
+  lendNew(value: number): void {
+    const from = this.#userMemory[value];
+    if (!from) return;
+    const bytes = evaluateDim(this.entry.values[value]!.bytes, this.dims);
+    if (bytes >= from.minimum) this.lend(value, new Uint8Array(from.allocate(bytes)));
+  }
+
+  isLendable(value: number): boolean {
+    return this.#userMemory[value] !== null;
+  }
+
+  isLent(value: number): boolean {
+    return this.#lent.has(value);
   }
 
   dependsOnRun(program: DimProgram): boolean {
@@ -89,6 +149,11 @@ export class Prepared {
     const { storage } = value;
     if (this.dependsOnRun(value.bytes)) return true;
     return storage.kind === 'arena' && (this.dependsOnRun(storage.offset) || this.dependsOnRun(this.entry.arenas[storage.arena]!.bytes));
+  }
+
+  /** The register of each result. */
+  get resultRegisters(): readonly number[] {
+    return this.#resultRegisters;
   }
 
   /** Registers that a parameter must be written to: one for each memory that it is wanted in. */
@@ -167,7 +232,7 @@ export class Prepared {
     this.memory.splice(at, 1);
     this.#pending.delete(buffer);
     // Calls that are bound to it must not run again.
-    for (const [instruction, state] of this.bound) if (state.buffers.includes(buffer)) this.unbind(instruction);
+    for (const [instruction, state] of this.bound) if (state.buffers.has(buffer)) this.unbind(instruction);
     place!.device.free(buffer);
   }
 
@@ -212,7 +277,7 @@ export class Prepared {
   }
 
   /** Work that must have ended before `queue` (null: the host itself) may touch these buffers. */
-  *conflicts(buffers: readonly DeviceBuffer[], queue: Queue | null): Generator<Fence, void> {
+  *conflicts(buffers: Iterable<DeviceBuffer>, queue: Queue | null): Generator<Fence, void> {
     for (const buffer of buffers) {
       const entries = this.#pending.get(buffer);
       if (!entries) continue;
@@ -222,7 +287,7 @@ export class Prepared {
   }
 
   /** Notes that work of a queue touches these buffers until the fence is done. */
-  touch(buffers: readonly DeviceBuffer[], queue: Queue, fence: Fence): void {
+  touch(buffers: Iterable<DeviceBuffer>, queue: Queue, fence: Fence): void {
     if (fence.done) return;
     for (const buffer of buffers) {
       const others = (this.#pending.get(buffer) ?? []).filter((entry) => entry.queue !== queue && !entry.fence.done);

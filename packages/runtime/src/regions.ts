@@ -4,6 +4,7 @@ import { diagnostic, diagnosticOf, TenonError } from '@tenon/plugin';
 import { allDone } from './all-done.ts';
 import type { ConstantStore } from './constants.ts';
 import type { Limits } from './profile.ts';
+import type { Verification } from './verification.ts';
 
 /** Which variant of each region runs, and the loaded blobs. */
 export interface RegionTable {
@@ -46,11 +47,12 @@ interface RegionOptions {
   readonly constants: ConstantStore;
   readonly threads: number;
   readonly allowNative: boolean;
+  readonly verification: Verification | null;
 }
 
 type BlobState = { readonly info: BlobInfo; readonly loader: Loader | null; readonly reason: string; loading: Promise<LoadedBlob> | null; blob: LoadedBlob | null };
 
-export function createRegions({ file, loaders, constants, threads, allowNative }: RegionOptions): RegionTable {
+export function createRegions({ file, loaders, constants, threads, allowNative, verification }: RegionOptions): RegionTable {
   const { manifest } = file;
   const blobs: BlobState[] = manifest.blobs.map((_, i) => {
     const info = blobInfo(file, i);
@@ -75,6 +77,7 @@ export function createRegions({ file, loaders, constants, threads, allowNative }
         throw new TenonError({ code: 'runtime/disposed', message: 'the model was disposed while it was loading' });
       }
       state.blob = blob;
+      if (blob.hashes) verification?.use((memory, chunkBytes) => blob.hashes!(memory, chunkBytes));
       return blob;
     })();
     state.loading.catch(() => {

@@ -72,7 +72,7 @@ async function loadModel(file: ArtifactFile, options: RuntimeOptions, loadOption
   const verification = loadOptions.verify === false ? null : createVerification(file);
   const hostDevice = pickHostDevice(loaders, file, allowNative);
   const constants = createConstants({ file, host, hostDevice, verification });
-  const regions = createRegions({ file, loaders, constants, threads, allowNative });
+  const regions = createRegions({ file, loaders, constants, threads, allowNative, verification });
   try {
     const read = new Set<number>();
     for (const entry of file.manifest.entries) {

@@ -105,22 +105,26 @@ export interface TestLoader extends Loader {
   binds: number;
   runs: number;
   blobs: number;
+  /** Memory that bound calls hold, of a loader that works in the user's. */
+  readonly held: Set<ArrayBufferLike>;
 }
 
-export function testLoader(options: { readonly name?: string; readonly format?: string; readonly device?: TestDevice; readonly native?: boolean; readonly answer?: (blob: BlobInfo) => LoaderAnswer } = {}): TestLoader {
+export function testLoader(options: { readonly name?: string; readonly format?: string; readonly device?: TestDevice; readonly native?: boolean; readonly userMemory?: boolean; readonly hashes?: LoadedBlob['hashes']; readonly answer?: (blob: BlobInfo) => LoaderAnswer } = {}): TestLoader {
   const loader: TestLoader = {
     name: options.name ?? 'js',
     format: options.format ?? 'js-test',
     formatVersions: [1],
     native: options.native ?? false,
     device: options.device ?? testDevice('js'),
-    bound: 0, binds: 0, runs: 0, blobs: 0,
+    bound: 0, binds: 0, runs: 0, blobs: 0, held: new Set(),
+    ...(options.userMemory ? { userMemory: { minimum: 8, borrow: (memory: Uint8Array) => ({ bytes: memory.length, host: memory }), allocate: (bytes: number) => new Uint8Array(bytes).fill(0xdd).buffer } } : {}),
     answer: options.answer ?? (() => ({ kind: 'optimal' })),
     load(_info, bytes): LoadedBlob {
       const entries = JSON.parse(new TextDecoder().decode(bytes)) as { readonly [symbol: string]: TestEntry };
       loader.blobs++;
       return {
         bind: (symbol, views, dims) => bindEntry(loader, entries[symbol]!, views, dims),
+        ...(options.hashes ? { hashes: options.hashes } : {}),
         dispose: () => void loader.blobs--,
       };
     },
@@ -128,7 +132,13 @@ export function testLoader(options: { readonly name?: string; readonly format?: 
   return loader;
 }
 
-function bindEntry(loader: TestLoader, entry: TestEntry, views: readonly View[], dims: readonly number[]): BoundCall {
+function bindEntry(loader: TestLoader, entry: TestEntry, given: readonly View[], dims: readonly number[]): BoundCall {
+  const views = [...given];
+  const hold = (): void => {
+    loader.held.clear();
+    for (const view of views) loader.held.add(bytesOf(view).buffer);
+  };
+  hold();
   if (entry.fail === 'bind') throw new Error('cannot bind');
   loader.bound++;
   loader.binds++;
@@ -152,11 +162,21 @@ function bindEntry(loader: TestLoader, entry: TestEntry, views: readonly View[],
       return (queue as TestQueue).push(() => {
         if (entry.fail === 'fence') throw new Error('it broke later');
         running = true;
-        run();
-        running = false;
+        try {
+          run();
+        } finally {
+          running = false;
+        }
       }, entry.delay);
     },
     ...(loader.device.space === 'host' ? { runSync: run } : {}),
+    ...(loader.userMemory ? {
+      rebind(position: number, view: View | null) {
+        if (running) throw new Error('a call is rebound while it runs');
+        views[position] = view ?? { buffer: { bytes: 0, host: new Uint8Array(0) }, byteOffset: 0, bytes: 0 };
+        hold();
+      },
+    } : {}),
     profile(on) {
       profiling = on;
     },

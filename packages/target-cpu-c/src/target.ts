@@ -6,6 +6,7 @@ import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol
 import { archOf, describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
+import { hashSource } from './runtime/hash-source.ts';
 import { limitsSource } from './runtime/limits-source.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { encodeSource, sourceFormat, sourceFormatVersion } from './standalone/source.ts';
@@ -129,7 +130,7 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
   const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
-  const bytes = asSource ? encodeSource(all, toolchain) : await buildSharedObject(toolchain, [...all, { name: 'the limits', text: limitsSource }], {
+  const bytes = asSource ? encodeSource(all, toolchain) : await buildSharedObject(toolchain, [...all, { name: 'the limits', text: limitsSource }, { name: 'the hash', text: hashSource }], {
     cache: ctx.host.cache,
     signal: ctx.signal,
     progress: (done, total) => ctx.progress('compile C', done, total),

@@ -1,7 +1,27 @@
-import type { Device, DeviceBuffer, Fence, Queue, View } from '@tenon/plugin';
+import type { Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
+import { largePage, type LargePages } from './large-pages.ts';
 
 const alignment = 64;
+
+/** Host memory whose place is known: it does not move. */
+class HostBuffer implements DeviceBuffer {
+  readonly bytes: number;
+  readonly host: Uint8Array;
+  readonly address: bigint;
+
+  constructor(host: Uint8Array, address: bigint) {
+    this.bytes = host.length;
+    this.host = host;
+    this.address = address;
+  }
+}
+
+/** Where a view lies. `locate` tells it of buffers that other devices made. */
+export function addressOf(view: View, locate: (bytes: Uint8Array) => bigint): bigint {
+  const { buffer } = view;
+  return buffer instanceof HostBuffer ? buffer.address + BigInt(view.byteOffset) : locate(hostBytes(view));
+}
 
 /** The bytes of a view; refuses memory that the host does not see. */
 export function hostBytes(view: View): Uint8Array {
@@ -50,18 +70,20 @@ export class HostQueue implements Queue {
   }
 }
 
-/** What the device needs of the system. */
-export interface Memory {
-  /** The place of an array's data. */
-  address(bytes: Uint8Array): bigint;
-  /** Tells the system that large pages would be welcome there: kernels that stream through memory wait less for translations. */
-  preferLargePages(address: bigint, bytes: number): void;
+/** Generated code asks no more of addresses than that they suit elements, as those of arrays do. */
+export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemory {
+  return {
+    // About what finding the address takes, and giving it to the call.
+    minimum: 16 << 10,
+    // Others may come to have less memory behind them, or be written by other threads, while a run reads them.
+    borrow: (memory) => (memory.buffer instanceof ArrayBuffer && !memory.buffer.resizable ? new HostBuffer(memory, address(memory)) : null),
+    // Without clearing, and from what earlier results have left: pages of the system's are worth several copies.
+    allocate: (bytes) => Buffer.allocUnsafeSlow(bytes).buffer,
+  };
 }
 
-const largePage = 2 << 20;
-
-/** Host memory as a device. */
-export function hostDevice({ address, preferLargePages }: Memory): Device {
+/** Host memory as a device. `address` tells the place of an array's data. */
+export function hostDevice(address: (bytes: Uint8Array) => bigint, largePages: Pick<LargePages, 'add' | 'forget'>): Device {
   return {
     name: 'cpu',
     space: 'host',
@@ -69,14 +91,15 @@ export function hostDevice({ address, preferLargePages }: Memory): Device {
       const large = bytes >= largePage;
       const step = large ? largePage : alignment;
       const memory = new Uint8Array(new ArrayBuffer(bytes + step));
-      const shift = Number(-address(memory) & BigInt(step - 1));
-      const host = memory.subarray(shift, shift + bytes);
-      // Before anything is written: pages that are there already stay small.
-      if (large) preferLargePages(address(host), bytes - (bytes % largePage));
-      return { bytes, host };
+      const begin = address(memory);
+      const shift = -begin & BigInt(step - 1);
+      const host = memory.subarray(Number(shift), Number(shift) + bytes);
+      if (large) largePages.add(host, begin + shift);
+      return new HostBuffer(host, begin + shift);
     },
-    free() {
+    free({ host }) {
       // The garbage collector frees it when the last reference is gone.
+      if (host !== null && host.length >= largePage) largePages.forget(host);
     },
     createQueue: () => new HostQueue(),
   };

@@ -1,3 +1,4 @@
+import { hash64 } from '@tenon/artifact';
 import { createExprs } from '@tenon/core';
 import type { RegionPlan } from '@tenon/plugin';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -92,6 +93,53 @@ describe('a region of several launches', () => {
     expect(() => compiled.loaded.bind(chainSymbol, [], [1, 2])).toThrow('cpu-c/wrong-dims');
     expect(() => compiled.loaded.bind('nothing', [], [])).toThrow('cpu-c/no-entry');
   });
+});
+
+describe('memory of the user', () => {
+  const { userMemory } = cpuC();
+  const bytesOf = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+  test('takes the place of other memory between runs, whatever its alignment', () => {
+    const length = 5000;
+    const [x, y] = [new Float32Array(length), new Float32Array(length)];
+    const call = compiled.loaded.bind(compiled.blob.entries[1]!.symbol, [x, y].map(viewOf), [length]);
+    for (let shift = 0; shift < 5; shift++) {
+      const given = new Float32Array(length + shift).subarray(shift).fill(shift);
+      const made = new Float32Array(userMemory!.allocate(length * 4));
+      [given, made].forEach((data, i) => {
+        call.rebind!(i, null);
+        call.rebind!(i, { buffer: userMemory!.borrow(bytesOf(data))!, byteOffset: 0, bytes: length * 4 });
+      });
+      call.runSync!();
+      expect(made.every((value) => value === shift + 1)).toBe(true);
+    }
+    expect([x, y].every((data) => data.every((value) => value === 0))).toBe(true);
+  });
+
+  test('is not what may shrink or be shared', () => {
+    expect(userMemory!.borrow(new Uint8Array(new SharedArrayBuffer(1 << 16)))).toBeNull();
+    expect(userMemory!.borrow(new Uint8Array(new ArrayBuffer(1 << 16, { maxByteLength: 1 << 17 })))).toBeNull();
+    expect(userMemory!.borrow(new Uint8Array(1 << 16))).not.toBeNull();
+    expect(userMemory!.allocate(100_000).byteLength).toBe(100_000);
+  });
+});
+
+test('memory that moves to large pages keeps what is in it', async () => {
+  const { device } = cpuC();
+  const [kept, freed] = [device.allocate(5 << 20), device.allocate(3 << 20)];
+  kept.host!.forEach((_, i, all) => (all[i] = i % 251));
+  device.free(freed);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(kept.host!.every((value, i) => value === i % 251)).toBe(true);
+});
+
+test('hashes are those of the artifact', async () => {
+  const bytes = Uint8Array.from({ length: 100_003 }, (_, i) => (i * 131 + (i >> 8) * 17) & 255);
+  for (const [from, chunk] of [[0, 1 << 20], [3, 4096], [64, 1000], [99_990, 8], [100_003, 64]] as const) {
+    const part = bytes.subarray(from);
+    const want = Array.from({ length: Math.ceil(part.length / chunk) }, (_, i) => hash64(part.subarray(i * chunk, (i + 1) * chunk)));
+    expect([...(await compiled.loaded.hashes!(part, chunk))]).toEqual(want);
+  }
 });
 
 describe('the thread pool', () => {

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import type { BlobInfo, BoundCall, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
+import type { BlobInfo, BoundCall, DeviceBuffer, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
-import { type HostQueue, hostBytes, hostDevice } from './host-device.ts';
+import { addressOf, type HostQueue, hostDevice, hostUserMemory } from './host-device.ts';
+import { LargePages } from './large-pages.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
@@ -19,29 +20,14 @@ export function cpuC(): Loader {
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice({ address: (bytes) => BigInt(koffi.address(bytes)), preferLargePages: largePages() }),
+    device: hostDevice(address, new LargePages()),
+    userMemory: hostUserMemory(address),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
   };
 }
 
-/** madvise(2) where the system is Linux; elsewhere nothing. */
-function largePages(): (address: bigint, bytes: number) => void {
-  if (process.platform !== 'linux') return () => undefined;
-  const MADV_HUGEPAGE = 14;
-  let advise: ((address: bigint, bytes: bigint, advice: number) => number) | null | undefined;
-  return (address, bytes) => {
-    if (advise === undefined) {
-      try {
-        advise = koffi.load(null).func('madvise', 'int', ['uint64_t', 'uint64_t', 'int']) as unknown as NonNullable<typeof advise>;
-      } catch {
-        advise = null;
-      }
-    }
-    // It is advice: a system that does not take it loses nothing.
-    advise?.(address, BigInt(bytes), MADV_HUGEPAGE);
-  };
-}
+const address = (array: Uint8Array | BigUint64Array | BigInt64Array | Float64Array): bigint => BigInt(koffi.address(array));
 
 /** Compares what a blob requires with a machine. `features` null: the machine does not tell. */
 export function answer(
@@ -68,12 +54,17 @@ interface LimitsFunction {
   async(threads: number, rates: bigint, done: (error: Error | null, status: number) => void): void;
 }
 
+interface HashFunction {
+  async(bytes: bigint, count: bigint, chunk: bigint, hashes: bigint, done: (error: Error | null, status: number) => void): void;
+}
+
 class SharedObject implements LoadedBlob {
   readonly #blob: BlobInfo;
   readonly #library: LibraryHandle;
   readonly #pool: bigint;
   readonly #threads: number;
   readonly #entries = new Map<string, EntryFunction>();
+  readonly hashes?: NonNullable<LoadedBlob['hashes']>;
   #running = 0;
   #disposed = false;
   #unloaded = false;
@@ -89,6 +80,8 @@ class SharedObject implements LoadedBlob {
       this.#library.unload();
       throw new TenonError({ code: 'cpu-c/no-threads', message: `the system does not give ${threads} threads`, hint: 'ask for fewer threads' });
     }
+    const compute = this.#optional('tenon_hash64', ['uint64_t', 'uint64_t', 'uint64_t', 'uint64_t']) as HashFunction | null;
+    if (compute !== null) this.hashes = (memory, chunkBytes) => this.#hash(compute, memory, chunkBytes);
   }
 
   bind(symbol: string, views: readonly View[], dims: readonly number[]): BoundCall {
@@ -102,21 +95,38 @@ class SharedObject implements LoadedBlob {
     return new Call(this, symbol, this.#entry(symbol), this.#pool, views, dims, runDims, launches, entry.kernels);
   }
 
-  /** Measures on other threads. Objects of earlier versions cannot. */
+  /** Measures on other threads. */
   limits(): Promise<DeviceLimits | null> {
-    let measure: LimitsFunction;
-    try {
-      measure = this.#library.func('tenon_limits', 'int', ['int', 'uint64_t']) as unknown as LimitsFunction;
-    } catch {
-      return Promise.resolve(null);
-    }
+    const measure = this.#optional('tenon_limits', ['int', 'uint64_t']) as LimitsFunction | null;
+    if (measure === null) return Promise.resolve(null);
     const rates = new Float64Array(2);
     this.begin('tenon_limits');
     return new Promise((resolve, reject) => {
-      measure.async(this.#threads, BigInt(koffi.address(rates)), (error, status) => {
+      measure.async(this.#threads, address(rates), (error, status) => {
         this.end();
         if (error !== null) reject(error);
         else resolve(status === 0 ? { flops: rates[0]!, bandwidth: rates[1]!, source: 'measured' } : null);
+      });
+    });
+  }
+
+  /** Of what objects of earlier versions do not have, null. */
+  #optional(symbol: string, parameters: string[]): unknown {
+    try {
+      return this.#library.func(symbol, 'int', parameters);
+    } catch {
+      return null;
+    }
+  }
+
+  #hash(compute: HashFunction, memory: Uint8Array, chunkBytes: number): Promise<BigUint64Array> {
+    const hashes = new BigUint64Array(Math.max(1, Math.ceil(memory.length / chunkBytes)));
+    this.begin('tenon_hash64');
+    return new Promise((resolve, reject) => {
+      compute.async(address(memory), BigInt(memory.length), BigInt(chunkBytes), address(hashes), (error) => {
+        this.end();
+        if (error !== null) reject(error);
+        else resolve(hashes.subarray(0, Math.ceil(memory.length / chunkBytes)));
       });
     });
   }
@@ -165,7 +175,7 @@ class Call implements BoundCall {
   readonly #entry: EntryFunction;
   readonly #pool: bigint;
   /** Kept so that the memory behind the addresses stays. */
-  readonly #arrays: readonly Uint8Array[];
+  readonly #buffers: (DeviceBuffer | null)[];
   readonly #views: BigUint64Array;
   readonly #dims: BigInt64Array;
   readonly #times: BigUint64Array;
@@ -184,13 +194,12 @@ class Call implements BoundCall {
     this.#pool = pool;
     this.#callerDims = dims.length;
     this.#kernels = kernels;
-    this.#arrays = views.map(hostBytes);
-    this.#views = BigUint64Array.from(this.#arrays, (bytes) => BigInt(koffi.address(bytes)));
+    this.#buffers = views.map((view) => view.buffer);
+    this.#views = BigUint64Array.from(views, (view) => addressOf(view, address));
     // One element more than needed: arrays without elements have no address.
     this.#dims = new BigInt64Array(dims.length + runDims + 1);
     dims.forEach((d, i) => (this.#dims[i] = BigInt(d)));
     this.#times = new BigUint64Array(2 * launches + 1);
-    const address = (array: BigUint64Array | BigInt64Array): bigint => BigInt(koffi.address(array));
     this.#addresses = { views: this.#views.length === 0 ? 0n : address(this.#views), dims: address(this.#dims), times: address(this.#times) };
   }
 
@@ -230,6 +239,11 @@ class Call implements BoundCall {
         hint: 'Report this to the authors of the library, or switch it off with `dispatch: { disable }` and compile again.',
       });
     }
+  }
+
+  rebind(position: number, view: View | null): void {
+    this.#buffers[position] = view?.buffer ?? null;
+    if (view !== null) this.#views[position] = addressOf(view, address);
   }
 
   get runDims(): readonly number[] {
