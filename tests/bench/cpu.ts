@@ -12,14 +12,10 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { outputAgreement } from '../support/compare.ts';
-import { compileFile, host, loadArtifact } from '../support/engines.ts';
-import { Absent, models, type Inputs } from '../models/models.ts';
-import { Peer } from '../models/peer.ts';
-import { randomInputs } from './inputs.ts';
+import { Absent, models } from '../models/models.ts';
+import { compare } from './compare.ts';
 import type { Limits } from './limits.ts';
-import { begin, finish, row, type Row } from './report.ts';
-import { interleaved } from './turns.ts';
+import { begin, finish, type Row } from './report.ts';
 
 const { values } = parseArgs({
   options: { models: { type: 'string' }, threads: { type: 'string', default: '1,2' }, rounds: { type: 'string', default: '20' }, json: { type: 'string' } },
@@ -31,29 +27,7 @@ const names = values.models?.split(',') ?? models.slice(0, 6).map((m) => m.name)
 async function bench(name: string, limits: readonly Limits[]): Promise<Row[]> {
   const known = models.find((m) => m.name === name);
   if (known === undefined && !existsSync(name)) throw new Absent(`${name} is neither a file nor one of ${models.map((m) => m.name).join(', ')}`);
-  const file = known?.file() ?? name;
-  const compilation = await compileFile(await host.open(file));
-  const artifact = await compilation.toBytes();
-  const weights = compilation.manifest.constants.reduce((sum, c) => sum + c.bytes, 0);
-  compilation.dispose();
-  const rows: Row[] = [];
-  for (const limit of limits) {
-    const tenon = await loadArtifact(artifact, limit.threads);
-    const inputs: Inputs = known?.runs[0]!.inputs() ?? randomInputs(tenon.model.inputs);
-    const peer = await Peer.load(file, limit.threads);
-    const feeds = peer.feeds(inputs);
-    const ordered = tenon.inputs.map((input) => inputs[input]!);
-    const want = await peer.run(feeds);
-    const got = await tenon.run(ordered);
-    const maxError = Math.max(...tenon.outputs.map((output, i) => outputAgreement(got[i]!, want[output]!).error));
-    const times = await interleaved(() => tenon.run(ordered), () => peer.run(feeds), rounds);
-    const { profile } = await tenon.model.run(inputs, { profile: true });
-    const flops = profile.kernels.reduce((sum, k) => sum + (k.flops ?? 0), 0);
-    rows.push(row(name, limit, times, { flops, bytes: weights }, maxError));
-    tenon.dispose();
-    await peer.release();
-  }
-  return rows;
+  return compare(name, known?.file() ?? name, known?.runs[0]!.inputs() ?? null, limits, rounds);
 }
 
 const limits = begin(threadCounts);
