@@ -55,14 +55,15 @@ export function sumOfProducts(fn: TensorFunction): SumOfProducts | string {
   const sum = forms[at];
   if (at < 0 || !sum || forms.filter((f) => f?.form.kind === 'reduce').length !== 1) return 'there is not exactly one reduction';
   if (forms.slice(at).includes(null) || forms.length - at > 2) return 'more than one stage works on the result';
-  const epilogue = forms[at + 1] ?? null;
-  if (epilogue !== null && !staged.temporaries.some((b) => b.name === sum.form.store.buffer)) return 'the sum itself is an output, besides what is made of it';
+  const after = forms[at + 1] ?? null;
+  if (after !== null && !staged.temporaries.some((b) => b.name === sum.form.store.buffer)) return 'the sum itself is an output, besides what is made of it';
   const product = combination(sum);
   if (product?.op !== 'add' || product.value.op !== 'mul' || product.value.args.some((a) => a.op !== 'load')) return 'the reduction is not a sum of products of two loads';
   const { dtype } = sum.form.store.value;
   if (dtype !== 'f32' && dtype !== 'f64') return `register tiles are for f32 and f64, not ${dtype}`;
   if (sum.reduce.length === 0 || sum.spatial.length === 0) return 'there is nothing to tile';
-  if (epilogue !== null && !worksInPlace(epilogue, sum)) return 'the stage after the reduction reads its result out of place';
+  const epilogue = after === null ? null : inPlace(after, sum);
+  if (after !== null && epilogue === null) return 'the stage after the reduction reads its result out of place';
   return { before: staged.stages.slice(0, at), sum, epilogue, operands: product.value.args as [Expr, Expr] };
 }
 
@@ -147,13 +148,25 @@ function utilization(extent: number | null, width: number): number {
   return extent === null ? 0.9 : extent / (Math.ceil(extent / width) * width);
 }
 
-/** An epilogue reads the sum only at the index that it writes. */
-function worksInPlace(epilogue: FormedStage, sum: FormedStage): boolean {
-  const buffer = sum.form.store.buffer;
-  if (epilogue.form.kind !== 'compute' || epilogue.spatial.length !== sum.spatial.length) return false;
-  if (!epilogue.spatial.every((iter, i) => iter.extent === sum.spatial[i]!.extent)) return false;
-  return loadsOf(epilogue.stage.block).filter((l) => l.value === buffer).every((l) =>
-    l.args.every((e, i) => isVariable(e, epilogue.spatial[i]!.name) || (e.op === 'const' && epilogue.spatial[i]!.extent.op === 'const' && epilogue.spatial[i]!.extent.value === 1)));
+/**
+ * An epilogue that reads the sum only at the point that it writes, with its axes in the order that the sum has them (its result
+ * may lie otherwise); null where it reads others.
+ */
+function inPlace(epilogue: FormedStage, sum: FormedStage): FormedStage | null {
+  if (epilogue.form.kind !== 'compute' || epilogue.spatial.length !== sum.spatial.length) return null;
+  const loads = loadsOf(epilogue.stage.block).filter((l) => l.value === sum.form.store.buffer);
+  if (loads.length === 0) return null;
+  const spatial: IterVar[] = [];
+  for (const [i, axis] of sum.spatial.entries()) {
+    const indices = loads.map((l) => l.args[i]!);
+    const unit = axis.extent.op === 'const' && axis.extent.value === 1;
+    const at = epilogue.spatial.find((iter) => iter.extent === axis.extent && !spatial.includes(iter) && indices.every((e) => isVariable(e, iter.name)));
+    // An axis of size one may be read at 0.
+    const found = at ?? (unit && indices.every((e) => e.op === 'const') ? epilogue.spatial.find((iter) => iter.extent === axis.extent && !spatial.includes(iter) && !loads.some((l) => l.args.some((e) => isVariable(e, iter.name)))) : undefined);
+    if (found === undefined) return null;
+    spatial.push(found);
+  }
+  return { ...epilogue, spatial };
 }
 
 /** Neighbouring axes become one where every access walks them at one step (the pixels of a 1×1 convolution). */
