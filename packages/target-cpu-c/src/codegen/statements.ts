@@ -18,6 +18,9 @@ const maxStackBytes = 24 << 10;
 /** Largest local buffer that is tried in registers, in vectors. */
 const maxRegisterVectors = 32;
 
+/** Lanes of a local buffer's registers: all that the machine has, or as many as a row where that is half of them or a quarter. */
+const registerLanes = (full: number, row: number | null): number => (row === full / 2 || row === full / 4 ? Math.max(1, row) : full);
+
 /** Writes the statements of one kernel function. */
 export class StatementWriter {
   readonly em: Emitter;
@@ -237,12 +240,13 @@ export class StatementWriter {
     const name = em.fresh('b');
     const before = em.buffers.get(s.buffer.name);
     const bytes = count === null ? null : Math.max(count, 1) * type.bytes;
-    const fits = bytes !== null && bytes % em.vectorBytes === 0 && bytes <= maxRegisterVectors * em.vectorBytes;
+    const lanes = registerLanes(em.vectorBytes / type.bytes, shape.length === 0 ? null : exprs.valueOf(shape.at(-1)!));
+    const vectors = count === null ? null : Math.max(count, 1) / lanes;
+    const fits = vectors !== null && Number.isInteger(vectors) && vectors <= maxRegisterVectors;
     const stack = this.#stack;
     if (fits && !type.half && type.kind !== 'bool' && !em.inMemory.has(s.buffer.name)) {
-      const lanes = em.vectorBytes / type.bytes;
       em.buffers.set(s.buffer.name, { type, shape, name, kind: 'registers', lanes, vectors: false });
-      em.push(`${em.support.vector(type.value, lanes)} ${name}[${bytes / em.vectorBytes}];`);
+      em.push(`${em.support.vector(type.value, lanes)} ${name}[${vectors}];`);
     } else {
       em.buffers.set(s.buffer.name, { type, shape, name, kind: 'memory', lanes: 1, vectors: false });
       if (bytes !== null && bytes <= maxStackBuffer && this.#stack + bytes <= maxStackBytes) {

@@ -166,6 +166,23 @@ describe('schedules keep the meaning', () => {
     expect(contractions).toBeGreaterThan(20);
   });
 
+  it('of convolutions in groups, their weights constant or not', () => {
+    let contractions = 0;
+    for (const [groups, perGroup, inner, seed] of [[4, 8, 8, 1], [3, 20, 5, 2], [2, 24, 3, 3], [2, 16, 4, 4], [3, 4, 1, 5], [2, 64, 2, 6], [2, 3, 2, 7]] as const) {
+      const shapes = [[1, groups * inner, 6, 7], [groups * perGroup, inner, 3, 3], [groups * perGroup]];
+      const args = shapes.map((s, i) => filled('f32', s, generator(seed + i)));
+      const fn = session.define('f', 'nn.conv', shapes.map((s) => session.types.tensor('f32', s.map((d) => exprs.int(d)))), { groups, pads: [1, 1, 1, 1].map((d) => exprs.int(d)) })!;
+      for (const constants of [[], [1]]) {
+        for (const vectorBytes of [16, 64]) {
+          for (const random of [() => null, generator(seed)]) {
+            if (check(constants.length === 0 ? fn : { ...fn, attrs: { ...fn.attrs, constants } }, args, vectorBytes, random).includes('cpu-c/contraction')) contractions++;
+          }
+        }
+      }
+    }
+    expect(contractions).toBeGreaterThanOrEqual(28);
+  });
+
   it('of stages that are cut where their conditions change', () => {
     const conditions = (fn: TensorFunction): number => {
       let found = 0;

@@ -42,7 +42,7 @@ export function fetchAhead(ctx: StageContext, plan: Plan, packed: readonly (Buff
   const buffer = packed[operand] ?? null;
   const p = plan.packed[operand];
   const { reduce } = plan.sum;
-  if (buffer === null || p == null || p.reduce.length !== reduce.length || buffer.shape.some((d) => exprs.valueOf(d) === null)) return null;
+  if (buffer === null || p == null || p.group !== null || p.reduce.length !== reduce.length || buffer.shape.some((d) => exprs.valueOf(d) === null)) return null;
   const shape = buffer.shape.map((d) => exprs.valueOf(d)!);
   const panels = shape[0]! * panel.blocks;
   if (shape.reduce((a, b) => a * b, bytesOf[buffer.dtype] ?? 4) < worthFetching || panels < 2) return null;

@@ -62,15 +62,28 @@ function isResident({ exprs }: StageContext, plan: Plan, packed: readonly (Buffe
   return buffer !== null && elements !== null && elements * (bytesOf[buffer.dtype] ?? 4) <= cacheBytes(target, 2) / 4;
 }
 
-function chooseTile(ctx: StageContext, { row, column, sum }: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
+/** How many of an axis lie together in an operand that is packed in groups; null where none is. */
+const groupSize = (plan: Plan, axis: Axis): number | null => plan.packed.find((p) => p?.axis === axis && p.group !== null)?.group?.size ?? null;
+
+/** The largest step up to `most` that groups of `size` consist of, in whole vectors where it can be. */
+function wholeIn(size: number | null, most: number, width: number): number {
+  if (size === null) return most;
+  const steps = Array.from({ length: Math.min(size, most) }, (_, i) => Math.min(size, most) - i).filter((n) => size % n === 0);
+  return steps.find((n) => n % width === 0) ?? steps[0]!;
+}
+
+function chooseTile(ctx: StageContext, plan: Plan, width: number, target: TargetContext, choices: ScheduleChoices): TileSize {
+  const { row, column, sum } = plan;
   const { exprs } = ctx;
   const core = { width, registers: vectorRegisters(target), vectorBytes: width * (bytesOf[sum.form.store.value.dtype] ?? 4), l1: cacheBytes(target, 1) };
   const best = tileSize(core, row === null ? 1 : exprs.valueOf(row.extent), exprs.valueOf(column.extent), exprs.valueOf(exprs.product(sum.reduce.map((r) => r.extent))));
+  const columns = wholeIn(groupSize(plan, column), best.columns, width);
+  const rows = row === null ? best.rows : wholeIn(groupSize(plan, row), best.rows, 1);
   const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
   const mostRows = row === null ? 1 : Math.max(best.rows, exprs.valueOf(row.extent) ?? 16);
   return {
-    rows: choices.choose('rows', ascending([best.rows, 1, 2, 4, 6, 8, 12, 16].filter((n) => n <= mostRows)), best.rows),
-    columns: choices.choose('columns', ascending([best.columns, ...[1, 2, 3, 4, 8].map((n) => n * width)]), best.columns),
+    rows: choices.choose('rows', ascending([rows, ...(row !== null && groupSize(plan, row) !== null ? [] : [1, 2, 4, 6, 8, 12, 16].filter((n) => n <= mostRows))]), rows),
+    columns: choices.choose('columns', ascending([columns, ...(groupSize(plan, column) !== null ? [] : [1, 2, 3, 4, 8].map((n) => n * width))]), columns),
   };
 }
 

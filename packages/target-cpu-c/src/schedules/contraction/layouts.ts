@@ -31,9 +31,13 @@ export function preferredLayouts(fn: TensorFunction, ctx: TargetContext): { [buf
     const name = sum.spatial[channel]!.name;
     // A depthwise convolution has the same channels on both sides; others sum over those of the input.
     const depthwise = load.args.findIndex((e) => isVariable(e, name));
-    const summed = load.args.findIndex((e) => sum.reduce.some((r) => isVariable(e, r.name)));
+    // Of a grouped one they depend on the group, too, which follows from the channel of the result.
+    const summed = load.args.findIndex((e) => {
+      const free = ctx.exprs.variables(e);
+      return free.some((v) => v !== name) && free.every((v) => v === name || sum.reduce.some((r) => r.name === v));
+    });
     const inner = depthwise >= 0 ? depthwise : summed;
-    if (inner < 0 || (depthwise < 0 && load.args.some((e) => ctx.exprs.variables(e).includes(name)))) continue;
+    if (inner < 0 || load.args.some((e, i) => i !== inner && ctx.exprs.variables(e).includes(name))) continue;
     const wishes: { [buffer: string]: readonly number[] } = { [last.form.store.buffer]: innermost(channel, rank) };
     if (epilogue !== null) {
       for (const l of loadsOf(epilogue.stage.block)) if (l.args.length === rank) wishes[l.value as string] = innermost(channel, rank);

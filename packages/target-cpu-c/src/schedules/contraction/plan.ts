@@ -3,6 +3,7 @@ import { loadsOf } from '@tenon/core';
 import { flatIndex, isVariable, linearIn, stagesOf, type Stage } from '@tenon/schedule';
 import { lanes } from '../machine.ts';
 import { stageContext } from '../rows.ts';
+import { splitGroups } from './groups.ts';
 import { combination, flatAccesses, formed, type FormedStage, type StageContext } from '../stage.ts';
 
 /** One spatial axis of the result, possibly several trailing ones walked as one. */
@@ -21,6 +22,8 @@ export interface Packed {
   readonly tiled: number;
   readonly order: readonly number[];
   readonly reduce: readonly string[];
+  /** The tiled axis of the buffer consists of groups of so many, and this variable is the group: tiles must not cross groups. */
+  readonly group: { readonly name: string; readonly size: number } | null;
 }
 
 export interface Plan {
@@ -71,18 +74,20 @@ export function sumOfProducts(fn: TensorFunction): SumOfProducts | string {
 export function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
   const found = sumOfProducts(fn);
   if (typeof found === 'string') return found;
-  const { before, epilogue, operands } = found;
   const context = stageContext(fn, ctx);
   const { exprs } = ctx;
+  const { before } = found;
+  const { sum: whole, epilogue } = splitGroups(context, found.sum, found.epilogue);
+  const operands = combination(whole)!.value.args as [Expr, Expr];
   if ([...found.sum.spatial, ...found.sum.reduce].some((i) => exprs.valueOf(i.extent) === 0)) return 'there are no elements';
-  const { dtype } = found.sum.form.store.value;
+  const { dtype } = whole.form.store.value;
   const flat = operands.map((l) => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args));
-  const last = epilogue ?? found.sum;
+  const last = epilogue ?? whole;
   const result = flatIndex(exprs, context.buffers.get(last.form.store.buffer)!.shape, last.form.store.indices);
   const width = lanes(ctx, dtype);
   let best: { score: number; plan: Plan } | null = null;
   for (const [w, x] of [[0, 1], [1, 0]] as const) {
-    const sum = { ...found.sum, reduce: contiguousLast(exprs, found.sum.reduce, flat[x]!) };
+    const sum = { ...whole, reduce: contiguousLast(exprs, whole.reduce, flat[x]!) };
     const axes = mergeAxes(context, sum, epilogue);
     const along = (index: Expr, axis: Axis, s: FormedStage): number | null => {
       const values = new Map(axis.positions.map((p, k) => [s.spatial[p]!.name, axis.indices(exprs.variable('f_0'))[k]!]));
@@ -129,15 +134,27 @@ export function packable(fn: TensorFunction, ctx: StageContext, sum: FormedStage
   // Read elsewhere too, the buffer must stay as it is.
   const loads = new Set(stagesOf(fn)!.stages.flatMap((s) => loadsOf(s.block)).filter((l) => l.value === load.value));
   if (loads.size !== 1) return null;
-  const name = sum.spatial[axis.positions[0]!]!.name;
-  const tiled = load.args.findIndex((e) => isVariable(e, name));
+  const iter = sum.spatial[axis.positions[0]!]!;
+  const tiled = load.args.findIndex((e) => linearIn(ctx.exprs, e, iter.name) === 1);
+  if (tiled < 0) return null;
+  const group = groupOf(ctx.exprs, load.args[tiled]!, iter, sum);
+  if (group === undefined) return null;
   const reduce = sum.reduce.filter((r) => load.args.some((e) => isVariable(e, r.name)));
   const order = reduce.map((r) => load.args.findIndex((e) => isVariable(e, r.name)));
   const all = new Set([tiled, ...order]);
   // What is left must be axes of size one.
   const rest = load.args.flatMap((e, i) => (all.has(i) ? [] : [{ e, i }]));
-  if (tiled < 0 || all.size !== order.length + 1 || !rest.every(({ e, i }) => ctx.exprs.valueOf(e) === 0 && ctx.exprs.valueOf(buffer.shape[i]!) === 1)) return null;
-  return { buffer, axis, tiled, order: [...rest.map(({ i }) => i), ...order], reduce: reduce.map((r) => r.name) };
+  if (all.size !== order.length + 1 || !rest.every(({ e, i }) => ctx.exprs.valueOf(e) === 0 && ctx.exprs.valueOf(buffer.shape[i]!) === 1)) return null;
+  return { buffer, axis, tiled, order: [...rest.map(({ i }) => i), ...order], reduce: reduce.map((r) => r.name), group };
+}
+
+/** What an index has beside an axis: nothing (null), groups of its size, or something else (undefined). */
+function groupOf(exprs: TargetContext['exprs'], index: Expr, iter: IterVar, sum: FormedStage): Packed['group'] | undefined {
+  const rest = exprs.sub(index, exprs.variable(iter.name));
+  if (exprs.valueOf(rest) === 0) return null;
+  const size = exprs.valueOf(iter.extent);
+  const outer = sum.spatial.find((i) => i !== iter && size !== null && rest === exprs.mul(exprs.variable(i.name), size));
+  return outer === undefined ? undefined : { name: outer.name, size: size! };
 }
 
 /** Symbolic extents count as large. */

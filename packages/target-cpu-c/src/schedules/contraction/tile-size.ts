@@ -28,7 +28,8 @@ export function tileSize(core: Core, rowExtent: number | null, columnExtent: num
   const cycles = (rows: number, vectors: number): number => Math.max((rows * vectors) / 2, rows + vectors, latency, fits(vectors) ? 0 : 3.5 * vectors);
   const along = (count: number, step: number): readonly (readonly [number, number])[] => [[Math.floor(count / step), step], [count % step === 0 ? 0 : 1, count % step]];
   const candidates: { readonly cost: number; readonly rows: number; readonly columns: number }[] = [];
-  for (let vectors = 1; vectors <= Math.min(8, vectorCount); vectors++) {
+  // A tile is of whole vectors, unless all columns are less than one: what is left over is a tile of its own.
+  for (let vectors = 1; vectors <= Math.min(8, Math.max(1, Math.floor(columnCount / width))); vectors++) {
     const most = Math.min(Math.floor((registers - 1) / vectors) - 1, rowCount);
     for (let rows = rowExtent === null ? Math.max(1, most) : 1; rows <= most; rows++) {
       let cost = 0;

@@ -3,7 +3,7 @@ import { seq, type Exprs } from '@tenon/core';
 import { alloc, loop, loops, store } from '@tenon/schedule';
 import { combination, type FormedStage, type StageContext } from '../stage.ts';
 import type { Ahead } from './ahead.ts';
-import type { Axis, Plan } from './plan.ts';
+import type { Axis, Packed, Plan } from './plan.ts';
 
 /** Where a tile is, and how large. */
 export interface Place {
@@ -81,10 +81,19 @@ export class Tile {
         const buffer = this.#packed[i] ?? null;
         if (p === null || buffer === null) return exprs.substitute(load, at);
         const middle = p.order.slice(0, p.order.length - p.reduce.length).map(() => exprs.int(0));
-        return exprs.load(buffer, [this.#place.tiles.get(p.axis)!, ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === this.#plan.column ? c : r]);
+        return exprs.load(buffer, [this.#tileOf(p, at), ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === this.#plan.column ? c : r]);
       });
       return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.mul(a!, b!)));
     });
+  }
+
+  /** Which tile of a packed operand it is. */
+  #tileOf({ axis, group }: Packed, at: ReadonlyMap<string, Expr>): Expr {
+    const { exprs } = this.#ctx;
+    const tile = this.#place.tiles.get(axis)!;
+    if (group === null) return tile;
+    const step = axis === this.#plan.column ? this.#place.columns : this.#place.rows;
+    return exprs.add(exprs.mul(at.get(group.name)!, group.size / step), tile);
   }
 
   /** Writes the result; `sum` gives the finished sums. */
