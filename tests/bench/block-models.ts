@@ -293,6 +293,48 @@ export const blockModels: readonly BlockModel[] = [
     },
   },
   {
+    name: 'inception: 1x7, 7x1 and average pool, 17x17',
+    build(g) {
+      const x = g.input([1, 768, 17, 17]);
+      let y = g.call('Relu', [g.conv(x, 768, 128, [1, 1])]);
+      for (const kernel of [[1, 7], [7, 1]]) y = g.call('Relu', [g.conv(y, 128, 128, kernel)]);
+      const pooled = g.call('AveragePool', [x], { kernel_shape: { ints: [3, 3] }, pads: { ints: [1, 1, 1, 1] }, strides: { ints: [1, 1] } });
+      g.output(g.call('Concat', [y, g.call('Relu', [g.conv(pooled, 768, 192, [1, 1])])], { axis: { i: 1 } }), [1, 320, 17, 17]);
+    },
+  },
+  {
+    name: 'decoder: one token, past of 512, 12 heads of 64',
+    build(g) {
+      const x = g.input([1, 1, 768]);
+      const [pastK, pastV] = [g.input([1, 12, 512, 64]), g.input([1, 12, 512, 64])];
+      const head = (): string => g.transpose(g.reshape(g.dense(g.layerNorm(x, 768), 768, 768), [1, 1, 12, 64]), [0, 2, 1, 3]);
+      const [q, k, v] = [head(), g.call('Concat', [pastK, head()], { axis: { i: 2 } }), g.call('Concat', [pastV, head()], { axis: { i: 2 } })];
+      const scores = g.call('Softmax', [g.call('Mul', [g.call('MatMul', [q, g.transpose(k, [0, 1, 3, 2])]), g.floats([0.125], [])])], { axis: { i: -1 } });
+      const y = g.call('Add', [x, g.dense(g.reshape(g.transpose(g.call('MatMul', [scores, v]), [0, 2, 1, 3]), [1, 1, 768]), 768, 768)]);
+      g.output(g.call('Add', [y, g.dense(g.gelu(g.dense(g.layerNorm(y, 768), 768, 3072)), 3072, 768)]), [1, 1, 768]);
+      g.output(k, [1, 12, 513, 64]);
+      g.output(v, [1, 12, 513, 64]);
+    },
+  },
+  {
+    name: 'gru: 64 steps of 128, batch 4',
+    build(g) {
+      const x = g.input([64, 4, 128]);
+      const [y] = g.calls('GRU', [x, g.weight([1, 384, 128]), g.weight([1, 384, 128]), g.weight([1, 768], [-0.1, 0.1])], 1, { hidden_size: { i: 128 }, linear_before_reset: { i: 1 } });
+      g.output(y!, [64, 1, 4, 128]);
+    },
+  },
+  {
+    name: 'recommendation: embeddings, concatenated, three layers, batch 64',
+    build(g) {
+      const ids = g.input([64, 8], 'i64');
+      const x = g.reshape(g.call('Gather', [g.weight([2, 64], [-1, 1]), ids]), [64, 512]);
+      let y = g.call('Relu', [g.dense(x, 512, 256)]);
+      y = g.call('Relu', [g.dense(y, 256, 64)]);
+      g.output(g.call('Sigmoid', [g.dense(y, 64, 1)]), [64, 1]);
+    },
+  },
+  {
     name: 'lstm: 64 steps of 256, both directions',
     build(g) {
       const x = g.input([64, 1, 256]);
