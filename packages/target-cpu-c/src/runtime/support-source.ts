@@ -25,7 +25,7 @@ typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin
 /* In thirds of nanoseconds, as kernels estimate their work. */
 enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
 /* Spinning: rounds of one pause each, between regions and within them. */
-enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000 };
+enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000, SPIN_YIELD = 512 };
 
 /* Low bits of the state: workers in the job. Then: open for joining, shut down. Above: number of the job. */
 #define ACTIVE UINT64_C(0xffff)
@@ -71,7 +71,15 @@ HIDDEN char* tenon_allocate(long long bytes) {
 
 HIDDEN void tenon_release(char* memory) { free(memory); }
 
-static inline void pause_briefly(void) {
+/*
+ * One round of waiting. Systems like to start a woken thread on the core of the thread that woke it, and leave that one waiting there even
+ * where another core rests: so who spins on its core lets it go on from time to time.
+ */
+static inline void pause_briefly(int round) {
+  if (round % SPIN_YIELD == SPIN_YIELD - 1) {
+    sched_yield();
+    return;
+  }
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__) || defined(__arm__)
@@ -125,7 +133,7 @@ static void* work(void* argument) {
   for (;;) {
     uint64_t state = atomic_load(&pool->state);
     for (int i = 0; patient(pool, i) && !(state & STOP) && (!(state & OPEN) || state / JOB == last); i++) {
-      pause_briefly();
+      pause_briefly(i);
       state = atomic_load(&pool->state);
     }
     if (!(state & STOP) && (!(state & OPEN) || state / JOB == last)) {
@@ -231,7 +239,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   run_chunks(pool, 0, scratch);
   uint64_t state = atomic_fetch_and(&pool->state, ~OPEN) & ~OPEN;
   for (int i = 0; patient(pool, i) && (state & ACTIVE); i++) {
-    pause_briefly();
+    pause_briefly(i);
     state = atomic_load(&pool->state);
   }
   if (state & ACTIVE) {
