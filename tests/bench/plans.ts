@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type Config, type HostTensor, type Model, type Plugin } from 'tenon';
-import { best, measureCosts, planSeconds, type Costs, type PlanTimes } from 'tenon/tools';
+import { best, fastestRun, measureCosts, planSeconds, type Costs, type PlanTimes } from 'tenon/tools';
 import type { PartitionReport, PartitionStrategy } from '@tenon/plugin';
 import toyPlugin from 'tenon-target-toy';
 import toyLoader from 'tenon-target-toy/loader';
@@ -10,6 +10,7 @@ import { info, model, node, raw } from '../../packages/frontend-onnx/test/onnx-w
 import { Absent, models as testModels, type Inputs } from '../models/models.ts';
 import { cacheFolder } from '../support/data.ts';
 import { generator, randomTensor } from '../support/random.ts';
+import { rest } from './turns.ts';
 
 export interface PlannedModel {
   readonly name: string;
@@ -131,6 +132,8 @@ const { version: _, ...toy } = toyPlugin();
 const plugins: readonly Plugin[] = [toy];
 
 const strategies = ['cost', 'greedy', 'host'] as const;
+/** Each plan has so many turns. */
+const turns = 3;
 
 /**
  * Measures the costs of a model's operators, places it with them by every strategy, and measures the plans in turn.
@@ -149,12 +152,11 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
     const outputs: { readonly [name: string]: HostTensor }[] = [];
     for (const m of loaded) outputs.push(await m.run(inputs));
     const measured: number[][] = strategies.map(() => []);
-    for (let i = -1; i < rounds; i++) {
+    for (let i = 0; i < turns; i++) {
       for (const [s, m] of loaded.entries()) {
-        // As costs are measured: right after another run, with threads awake.
-        if (times === undefined) await m.run(inputs);
-        const { profile } = await m.run(inputs, { profile: true });
-        if (i >= 0 || rounds === 1) measured[s]!.push(planSeconds(profile, times));
+        // As costs are measured, with no other model's threads awake.
+        if (times === undefined) await rest();
+        measured[s]!.push(planSeconds(await fastestRun(m, inputs, Math.ceil(rounds / turns), times), times));
       }
     }
     // Strategies that agree have one plan, and what is measured of it counts for all of them.

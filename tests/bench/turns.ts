@@ -14,7 +14,7 @@ export async function turn(run: () => Promise<unknown>, times = 1): Promise<numb
  * Waits until this process hardly uses the processor any more, half a second at most: threads may go on waiting for work at
  * full speed for a while after a run, on the core that others need next.
  */
-async function rest(): Promise<void> {
+export async function rest(): Promise<void> {
   for (let i = 0; i < 100; i++) {
     const before = process.cpuUsage();
     await new Promise((resolve) => setTimeout(resolve, 5));

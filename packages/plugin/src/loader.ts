@@ -130,5 +130,10 @@ export interface BoundCall {
   profile?(on: boolean): void;
   /** Kernel times of the last profiled run, in nanoseconds since it began, in launch order. */
   readonly kernelTimes?: readonly { readonly kernel: string; readonly begin: number; readonly end: number }[];
+  /**
+   * Nanoseconds that the last profiled run took, for a loader that hands runs to threads of the host: from when one had taken it on. How long
+   * that takes depends on what the thread did before, and is no matter of the run. Absent: from when it was enqueued until its fence was done.
+   */
+  readonly deviceTime?: number;
   dispose(): void;
 }

@@ -249,7 +249,7 @@ function* callRegion(execution: Execution, instruction: Call): Generator<Fence, 
   const info = regions.variant(region, variant);
   const env = instruction.runDims.length > 0 ? takeRunDims(prepared, instruction, info, regions.region(region).runDims, call, state.env) : state.env;
   if (profile) {
-    profile.call(regions.region(region).name, regions.loader(region, variant).name, info.kernels, env, begin, clock!, call.kernelTimes ?? null);
+    profile.call(regions.region(region).name, regions.loader(region, variant).name, info.kernels, env, begin, clock!, call);
     call.profile?.(false);
   }
   for (const { value, view, direction } of state.staged) {

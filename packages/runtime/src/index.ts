@@ -4,7 +4,7 @@ export type { BoundModel } from './bound-model.ts';
 export { type NestedNumbers, Tensor, tensor } from './tensor.ts';
 export type { Input, Inputs } from './arguments.ts';
 export type { OutputMemory, Outputs } from './outputs.ts';
-export { percentOfLimit, type CallProfile, type ChromeTrace, type KernelProfile, type Limits, type RunProfile, type TransferProfile } from './profile.ts';
+export { countedMilliseconds, percentOfLimit, type CallProfile, type ChromeTrace, type KernelProfile, type Limits, type RunProfile, type TransferProfile } from './profile.ts';
 export type { MemoryUse } from './prepared.ts';
 export { createHostDevice, createHostQueue } from './host-device.ts';
 export { bytesSource } from './source.ts';

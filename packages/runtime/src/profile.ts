@@ -1,5 +1,5 @@
 import { type ArtifactKernel, evaluateDim } from '@tenon/artifact';
-import type { Device, DeviceLimits } from '@tenon/plugin';
+import type { BoundCall, Device, DeviceLimits } from '@tenon/plugin';
 import type { MemoryUse } from './prepared.ts';
 
 /** One kernel of one run. Times in milliseconds since the run began. */
@@ -27,7 +27,13 @@ export interface CallProfile {
   readonly milliseconds: number;
   /** What the hardware would have taken, where the device is simulated. */
   readonly simulated: number | null;
+  /** Without handing it to another thread of the host, where the loader tells; see `BoundCall.deviceTime`. */
+  readonly device: number | null;
 }
+
+/** Milliseconds that a call or a transfer counts: of the hardware, without the runtime's own work, as far as it is known. */
+export const countedMilliseconds = (event: { readonly milliseconds: number; readonly simulated: number | null; readonly device?: number | null }): number =>
+  event.simulated ?? event.device ?? event.milliseconds;
 
 /** A copy between devices, of arguments and results as well. */
 export interface TransferProfile {
@@ -45,7 +51,7 @@ export interface RunProfile {
   readonly milliseconds: number;
   /**
    * All calls and transfers one after another, what is simulated at the time of the hardware: what the estimate of a
-   * partition stands for. The runtime's own work is not in it.
+   * partition stands for. The runtime's own work is not in it, handing calls to other threads included.
    */
   readonly deviceMilliseconds: number;
   /** In launch order. Empty for regions whose loader does not measure kernels. */
@@ -95,7 +101,7 @@ export interface ProfileRecorder {
   now(): number;
   /** The simulated clocks of devices at this moment; see `Device.simulatedTime`. */
   clock(...devices: readonly Device[]): SimulatedClock;
-  call(region: string, loader: string, kernels: readonly ArtifactKernel[], dims: ReadonlyMap<string, number>, begin: number, clock: SimulatedClock, times: KernelTimes | null): void;
+  call(region: string, loader: string, kernels: readonly ArtifactKernel[], dims: ReadonlyMap<string, number>, begin: number, clock: SimulatedClock, call: Pick<BoundCall, 'kernelTimes' | 'deviceTime'>): void;
   transfer(from: string, to: string, bytes: number, begin: number, clock: SimulatedClock): void;
   /** Forgets what was measured: the run begins anew. */
   restart(): void;
@@ -103,7 +109,6 @@ export interface ProfileRecorder {
 }
 /** Milliseconds since the clock was taken; null where nothing is simulated. */
 export type SimulatedClock = () => number | null;
-type KernelTimes = readonly { readonly kernel: string; readonly begin: number; readonly end: number }[];
 
 /** Starts measuring a run. `now`: milliseconds, monotonic. */
 export function createRecorder(now: () => number): ProfileRecorder {
@@ -122,9 +127,9 @@ export function createRecorder(now: () => number): ProfileRecorder {
     restart() {
       for (const list of [kernels, calls, transfers]) list.length = 0;
     },
-    call(region, loader, infos, dims, begin, clock, times) {
-      calls.push({ region, loader, ...since(begin), simulated: clock() });
-      times?.forEach((time, i) => {
+    call(region, loader, infos, dims, begin, clock, { kernelTimes, deviceTime }) {
+      calls.push({ region, loader, ...since(begin), simulated: clock(), device: deviceTime === undefined ? null : deviceTime / 1e6 });
+      kernelTimes?.forEach((time, i) => {
         const info = infos[i]?.name === time.kernel ? infos[i] : infos.find((candidate) => candidate.name === time.kernel);
         const nanoseconds = time.end - time.begin;
         const flops = info?.flops ? evaluateDim(info.flops, dims) : null;
@@ -143,7 +148,7 @@ export function createRecorder(now: () => number): ProfileRecorder {
     finish(memory, constants) {
       const milliseconds = now() - start;
       return {
-        milliseconds, deviceMilliseconds: [...calls, ...transfers].reduce((sum, event) => sum + (event.simulated ?? event.milliseconds), 0), kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
+        milliseconds, deviceMilliseconds: [...calls, ...transfers].reduce((sum, event) => sum + countedMilliseconds(event), 0), kernels, calls, transfers, memory: [...memory], constants: Object.fromEntries(constants),
         chromeTrace: (limits = {}) => chromeTrace(milliseconds, kernels, calls, transfers, limits),
       };
     },

@@ -1,5 +1,5 @@
 import { diagnosticOf, type Config, type PartitionStrategy, type Placement } from '@tenon/plugin';
-import type { Inputs, Model, RunProfile } from '@tenon/runtime';
+import { countedMilliseconds, type Inputs, type Model, type RunProfile } from '@tenon/runtime';
 import type { Api } from './api.ts';
 import type { CompileOptions, ModelInput } from './options.ts';
 
@@ -7,7 +7,7 @@ import type { CompileOptions, ModelInput } from './options.ts';
 export type Costs = NonNullable<NonNullable<Config['partition']>['costs']>;
 
 export interface MeasureOptions extends CompileOptions {
-  /** Measured runs of every plan, of which the best counts, after two to warm up. Default: 20. */
+  /** Measured runs of every plan, of which the fastest counts, after some to warm up. Default: 20. */
   readonly rounds?: number;
   /** Makes what the model is run on. */
   readonly inputs: (model: Model) => Inputs | Promise<Inputs>;
@@ -23,12 +23,13 @@ export type PlanTimes = (profile: RunProfile) => { readonly kernels: readonly nu
 
 /** Placing by cost is repeated with what was measured of the plan, at most so often. */
 const mostPlans = 6;
-const warmUpRounds = 2;
+/** Runs before those that count: clocks, caches and threads need so long, and what the JavaScript engine compiles. */
+const warmUp = { rounds: 2, milliseconds: 30 };
 /** The key of the start of a region. */
 const launchKey = 'launch.region';
 
 const measuredTimes: PlanTimes = ({ kernels, calls }) => ({
-  kernels: kernels.map((k) => k.milliseconds / 1e3), calls: calls.map((c) => (c.simulated ?? c.milliseconds) / 1e3),
+  kernels: kernels.map((k) => k.milliseconds / 1e3), calls: calls.map((c) => countedMilliseconds(c) / 1e3),
 });
 
 /** A plan that was run. */
@@ -41,7 +42,7 @@ interface Measured {
 
 /**
  * Runs a model under the plans `host` and `greedy`, then under the plans with the least estimated time, and measures what its
- * operators take on each target. Where several operators share a kernel, its time is divided among them as their
+ * operators take on each target, in the fastest run of each: as a whole, since kernels that are fastest in different runs make no run together. Where several operators share a kernel, its time is divided among them as their
  * estimates are; of an operator that was measured under several plans the fastest plan's measurement counts. Where another
  * plan is estimated to be faster than it was, the difference is charged to the starts of its accelerators' regions: it is
  * what changing between devices costs beyond kernels and transfers, such as cold caches.
@@ -94,11 +95,24 @@ export async function measureCosts(api: Pick<Api, 'compile'>, file: ModelInput, 
 }
 
 async function measurePlan(model: Model, inputs: Inputs, rounds: number, times: PlanTimes, signal: AbortSignal | undefined): Promise<Omit<Measured, 'plan'>> {
-  const given = signal === undefined ? {} : { signal };
-  for (let i = 0; i < warmUpRounds; i++) await model.run(inputs, given);
-  const profiles: RunProfile[] = [];
-  for (let i = 0; i < rounds; i++) profiles.push((await model.run(inputs, { ...given, profile: true })).profile);
-  return { costs: attribute(model, profiles, times), seconds: best(profiles.map((p) => planSeconds(p, times))) };
+  const profile = await fastestRun(model, inputs, rounds, times, signal);
+  return { costs: attribute(model, profile, times), seconds: planSeconds(profile, times) };
+}
+
+/** The fastest of some runs, by {@link planSeconds}, after others to warm up: what else the machine does makes runs longer. */
+export async function fastestRun(model: Model, inputs: Inputs, rounds: number, times: PlanTimes = measuredTimes, signal?: AbortSignal): Promise<RunProfile> {
+  const begin = performance.now();
+  for (let i = 0; i < warmUp.rounds || performance.now() - begin < warmUp.milliseconds; i++) {
+    signal?.throwIfAborted();
+    await model.run(inputs);
+  }
+  let fastest: RunProfile | null = null;
+  for (let i = 0; i < Math.max(1, rounds); i++) {
+    signal?.throwIfAborted();
+    const { profile } = await model.run(inputs, { profile: true });
+    if (fastest === null || planSeconds(profile, times) < planSeconds(fastest, times)) fastest = profile;
+  }
+  return fastest!;
 }
 
 /** Seconds of all calls and transfers of a run; those of simulated devices are the hardware's. */
@@ -107,20 +121,17 @@ export function planSeconds(profile: RunProfile, times: PlanTimes = measuredTime
 }
 
 /** Divides what was measured among the operators of a model. */
-function attribute(model: Pick<Model, 'manifest'>, profiles: readonly RunProfile[], times: PlanTimes = measuredTimes): Costs {
-  const { manifest } = model;
-  const { placements } = manifest.report;
-  const timed = profiles.map(times);
-  const [profile] = profiles;
+function attribute(model: Pick<Model, 'manifest'>, profile: RunProfile, times: PlanTimes): Costs {
+  const { placements } = model.manifest.report;
+  const taken = times(profile);
   const targetOf = new Map(placements.map((p) => [p.region, p.target]));
   const byRegion = Map.groupBy(placements, (p) => p.region);
   const seconds = new Map<Placement, number>();
-  profile!.kernels.forEach((kernel, i) => {
-    const taken = best(timed.map((t) => t.kernels[i]!));
+  profile.kernels.forEach((kernel, i) => {
     const members = workedOn(byRegion.get(kernel.region) ?? [], kernel);
     const weights = members.map((p) => p.estimate?.seconds ?? 0);
     const sum = weights.reduce((a, b) => a + b, 0);
-    members.forEach((p, at) => seconds.set(p, (seconds.get(p) ?? 0) + taken * (sum > 0 ? weights[at]! / sum : 1 / members.length)));
+    members.forEach((p, at) => seconds.set(p, (seconds.get(p) ?? 0) + taken.kernels[i]! * (sum > 0 ? weights[at]! / sum : 1 / members.length)));
   });
   const costs: { [target: string]: { [key: string]: number } } = {};
   const put = (target: string, key: string, value: number): void => void ((costs[target] ??= {})[key] = value);
@@ -132,17 +143,15 @@ function attribute(model: Pick<Model, 'manifest'>, profiles: readonly RunProfile
     put(target, key, all.reduce((sum, p) => sum + (seconds.get(p) ?? 0), 0) / units);
   }
   // What a call takes beyond its kernels.
-  const starts = Map.groupBy(profile!.calls.map((call, i) => ({ call, i })).filter(({ call }) => measuredIn(call.region)), ({ call }) => targetOf.get(call.region)!);
-  for (const [target, calls] of starts) {
-    const inKernels = (region: string, t: { readonly kernels: readonly number[] }): number => profile!.kernels.reduce((sum, k, i) => sum + (k.region === region ? t.kernels[i]! : 0), 0);
-    put(target, launchKey, best(calls.map(({ call, i }) => best(timed.map((t) => Math.max(0, t.calls[i]! - inKernels(call.region, t)))))));
-  }
+  const starts = Map.groupBy(profile.calls.map((call, i) => ({ region: call.region, seconds: taken.calls[i]! })).filter(({ region }) => measuredIn(region)), ({ region }) => targetOf.get(region)!);
+  const inKernels = (region: string): number => profile.kernels.reduce((sum, k, i) => sum + (k.region === region ? taken.kernels[i]! : 0), 0);
+  for (const [target, calls] of starts) put(target, launchKey, best(calls.map((call) => Math.max(0, call.seconds - inKernels(call.region)))));
   return costs;
 
   /** Whether the region ran on its target, by a loader that measures kernels. */
   function measuredIn(region: string): boolean {
     const target = targetOf.get(region);
-    return target !== undefined && profile!.kernels.some((k) => k.region === region);
+    return target !== undefined && profile.kernels.some((k) => k.region === region);
   }
 }
 

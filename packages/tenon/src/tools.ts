@@ -1,6 +1,6 @@
 // For programs that look inside a compilation, such as the command `tenon`. Less settled than the API for users.
 export { inspectModel, placeModel, type Inspection, type PassTiming, type PhaseSnapshot } from './inspect.ts';
-export { best, measureCosts, mergeCosts, planSeconds, type Costs, type MeasureOptions, type PlanTimes } from './measure-costs.ts';
+export { best, fastestRun, measureCosts, mergeCosts, planSeconds, type Costs, type MeasureOptions, type PlanTimes } from './measure-costs.ts';
 export { describeTargets, type TargetDescription } from './node/targets.ts';
 export { selfTest } from './node/self-test.ts';
 export { artifactFolder, cacheFolder } from './node/environment.ts';

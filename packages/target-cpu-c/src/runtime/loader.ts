@@ -258,6 +258,10 @@ class Call implements BoundCall {
     return this.#kernels.map((kernel, i) => ({ kernel, begin: Number(this.#times[2 * i]), end: Number(this.#times[2 * i + 1]) }));
   }
 
+  get deviceTime(): number {
+    return this.#kernels.length === 0 ? 0 : Number(this.#times[2 * this.#kernels.length - 1]);
+  }
+
   dispose(): void {
     // Nothing but memory, which the garbage collector frees.
   }

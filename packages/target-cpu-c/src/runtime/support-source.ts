@@ -5,10 +5,14 @@
  * their own part of it, then of others'. The caller never waits for a worker that has not joined, so a core that the system takes away delays
  * nothing but the chunk it was computing. Waiting spins, then sleeps: for two milliseconds or so while a region runs, whose
  * next launch will come soon (waking takes long where other processes want the core, or the core rests), half as long otherwise: the
- * next run may come soon, too.
+ * next run may come soon, too. Who spins yields from time to time, and workers are not woken on the caller's core.
  * One job runs at a time: a second caller of the same pool computes its job alone.
  */
-export const supportSource = `#define _POSIX_C_SOURCE 200112L
+export const supportSource = `#if defined(__linux__)
+#define _GNU_SOURCE
+#else
+#define _POSIX_C_SOURCE 200112L
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -25,7 +29,7 @@ typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin
 /* In thirds of nanoseconds, as kernels estimate their work. */
 enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
 /* Spinning: rounds of one pause each, between regions and within them. */
-enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000 };
+enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000, SPIN_YIELD = 512 };
 
 /* Low bits of the state: workers in the job. Then: open for joining, shut down. Above: number of the job. */
 #define ACTIVE UINT64_C(0xffff)
@@ -36,7 +40,7 @@ enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000 };
 typedef struct tenon_pool tenon_pool;
 /* The part of a job that is a thread's own. */
 struct tenon_part { _Alignas(64) _Atomic int64_t next; int64_t end; };
-struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; };
+struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; int asleep; int barred; };
 struct tenon_pool {
   _Alignas(64) _Atomic uint64_t state;
   _Alignas(64) _Atomic int busy;
@@ -52,6 +56,9 @@ struct tenon_pool {
   pthread_mutex_t lock;
   pthread_cond_t wake;
   pthread_cond_t finished;
+#if defined(__linux__)
+  cpu_set_t cores;
+#endif
   tenon_kernel kernel;
   void* const* p;
   const long long* n;
@@ -71,7 +78,15 @@ HIDDEN char* tenon_allocate(long long bytes) {
 
 HIDDEN void tenon_release(char* memory) { free(memory); }
 
-static inline void pause_briefly(void) {
+/*
+ * One round of waiting. Systems like to start a woken thread on the core of the thread that woke it, and leave that one waiting there even
+ * where another core rests: so who spins on its core lets it go on from time to time.
+ */
+static inline void pause_briefly(int round) {
+  if (round % SPIN_YIELD == SPIN_YIELD - 1) {
+    sched_yield();
+    return;
+  }
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__) || defined(__arm__)
@@ -109,6 +124,25 @@ static void run_chunks(tenon_pool* pool, int self, char* scratch) {
   }
 }
 
+/*
+ * Bars sleeping workers from the core of the caller, which is busy, whatever the system thinks when it places them: else it may start one
+ * behind the caller because the other core is about to rest, and leave it there for milliseconds. The lock is held.
+ */
+static void place_workers(tenon_pool* pool) {
+#if defined(__linux__)
+  const int core = sched_getcpu();
+  if (core < 0 || core >= CPU_SETSIZE || CPU_COUNT(&pool->cores) < 2 || !CPU_ISSET(core, &pool->cores)) return;
+  cpu_set_t others = pool->cores;
+  CPU_CLR(core, &others);
+  for (int i = 0; i < pool->started; i++) {
+    struct tenon_worker* worker = &pool->workers[i];
+    if (worker->asleep && worker->barred != core && !pthread_setaffinity_np(worker->thread, sizeof others, &others)) worker->barred = core;
+  }
+#else
+  (void)pool;
+#endif
+}
+
 static void leave(tenon_pool* pool) {
   const uint64_t before = atomic_fetch_sub(&pool->state, 1);
   if ((before & ACTIVE) == 1 && !(before & OPEN) && atomic_load(&pool->waiting)) {
@@ -125,17 +159,19 @@ static void* work(void* argument) {
   for (;;) {
     uint64_t state = atomic_load(&pool->state);
     for (int i = 0; patient(pool, i) && !(state & STOP) && (!(state & OPEN) || state / JOB == last); i++) {
-      pause_briefly();
+      pause_briefly(i);
       state = atomic_load(&pool->state);
     }
     if (!(state & STOP) && (!(state & OPEN) || state / JOB == last)) {
       pthread_mutex_lock(&pool->lock);
       atomic_fetch_add(&pool->sleepers, 1);
+      self->asleep = 1;
       for (;;) {
         state = atomic_load(&pool->state);
         if ((state & STOP) || ((state & OPEN) && state / JOB != last)) break;
         pthread_cond_wait(&pool->wake, &pool->lock);
       }
+      self->asleep = 0;
       atomic_fetch_sub(&pool->sleepers, 1);
       pthread_mutex_unlock(&pool->lock);
     }
@@ -180,6 +216,9 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   memset(pool, 0, sizeof *pool);
   pool->threads = threads < 1 ? 1 : threads;
   pool->spin = pool->threads <= cores;
+#if defined(__linux__)
+  if (sched_getaffinity(0, sizeof pool->cores, &pool->cores)) CPU_ZERO(&pool->cores);
+#endif
   pthread_mutex_init(&pool->lock, 0);
   pthread_cond_init(&pool->wake, 0);
   pthread_cond_init(&pool->finished, 0);
@@ -188,6 +227,7 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   if (!posix_memalign(&parts, 64, (size_t)pool->threads * sizeof *pool->parts)) pool->parts = parts;
   for (int i = 0; pool->workers && pool->parts && i < pool->threads - 1; i++) {
     pool->workers[i].pool = pool;
+    pool->workers[i].barred = -1;
     if (pthread_create(&pool->workers[i].thread, 0, work, &pool->workers[i])) break;
     pool->started++;
   }
@@ -224,6 +264,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   if (sleepers > 0) {
     const int64_t wanted = (extent + pool->chunk - 1) / pool->chunk - 1;
     pthread_mutex_lock(&pool->lock);
+    place_workers(pool);
     if (wanted >= sleepers) pthread_cond_broadcast(&pool->wake);
     else for (int64_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
@@ -231,7 +272,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   run_chunks(pool, 0, scratch);
   uint64_t state = atomic_fetch_and(&pool->state, ~OPEN) & ~OPEN;
   for (int i = 0; patient(pool, i) && (state & ACTIVE); i++) {
-    pause_briefly();
+    pause_briefly(i);
     state = atomic_load(&pool->state);
   }
   if (state & ACTIVE) {
