@@ -120,6 +120,11 @@ export interface BoundCall {
   /** One run to its end, on the calling thread; absent where the device cannot. */
   runSync?(): void;
   /**
+   * Runs take so little time, by those before, that to hand one to another thread would take as long: it is then run on the calling
+   * thread. For runs of up to about a millisecond. Absent: none do.
+   */
+  readonly brief?: boolean;
+  /**
    * Puts a view of the same size in the place of a parameter or result, for runs that are enqueued from now on; null: forgets the view,
    * and another comes before the next run. No run is under way. See {@link UserMemory}.
    */

@@ -227,14 +227,15 @@ function* callRegion(execution: Execution, instruction: Call): Generator<Fence, 
   for (const { value, view, direction } of state.staged) {
     if (direction === 'in') yield* transfer(execution, prepared.view(value), prepared.deviceOf(value), view, device);
   }
+  const here = sync || (call.brief === true && call.runSync !== undefined);
   // A call on this thread does not go through the queue, so everything must have ended.
-  yield* prepared.conflicts(state.buffers, sync ? null : queue);
+  yield* prepared.conflicts(state.buffers, here ? null : queue);
   const begin = profile?.now() ?? 0;
   const clock = profile?.clock(device);
   if (profile) call.profile?.(true);
   if (sync && !call.runSync) throw notSynchronous(`region '${regions.region(region).name}' runs on ${device.name}, which cannot wait`);
   try {
-    if (sync) {
+    if (here) {
       call.runSync!();
     } else {
       const fence = call.enqueue(queue);

@@ -169,6 +169,9 @@ class SharedObject implements LoadedBlob {
   }
 }
 
+/** Milliseconds that the calling thread may well wait: handing a run over and taking its result back takes a tenth, or some of them where cores are busy. */
+const mostBrief = 1;
+
 class Call implements BoundCall {
   readonly #object: SharedObject;
   readonly #symbol: string;
@@ -183,6 +186,8 @@ class Call implements BoundCall {
   readonly #callerDims: number;
   readonly #kernels: readonly string[];
   #profiling = false;
+  /** Milliseconds that runs take. */
+  #taken = Infinity;
 
   constructor(
     object: SharedObject, symbol: string, entry: EntryFunction, pool: bigint, views: readonly View[], dims: readonly number[],
@@ -205,11 +210,22 @@ class Call implements BoundCall {
 
   runSync(): void {
     this.#object.begin(this.#symbol);
+    const begin = performance.now();
     try {
       this.#check(this.#entry(this.#pool, this.#addresses.views, this.#addresses.dims, this.#profiling ? this.#addresses.times : 0n));
     } finally {
       this.#object.end();
+      this.#note(performance.now() - begin);
     }
+  }
+
+  get brief(): boolean {
+    return this.#taken < mostBrief;
+  }
+
+  /** A run may take long for other reasons: only several of them make it slower. */
+  #note(milliseconds: number): void {
+    this.#taken = milliseconds < this.#taken ? milliseconds : Math.min(milliseconds, this.#taken * 1.25);
   }
 
   enqueue(queue: Queue): ReturnType<Queue['fence']> {
@@ -217,8 +233,10 @@ class Call implements BoundCall {
       () =>
         new Promise<void>((resolve, reject) => {
           this.#object.begin(this.#symbol);
+          const begin = performance.now();
           this.#entry.async(this.#pool, this.#addresses.views, this.#addresses.dims, this.#profiling ? this.#addresses.times : 0n, (error, status) => {
             this.#object.end();
+            this.#note(performance.now() - begin);
             try {
               if (error !== null) throw error;
               this.#check(status);
