@@ -109,6 +109,9 @@ function floordivRest(exprs: Exprs, rest: Expr, by: Expr, scope: Scope | null): 
       }
       const { min, max } = exprs.bounds(rest, scope);
       if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) return exprs.int(Math.floor(min / byValue));
+      // floordiv(g·u + s, g·c) = floordiv(u, c) where 0 ≤ s < g
+      const coarse = inSteps(exprs, rest, byValue, scope);
+      if (coarse !== null) return floordivPolynomial(exprs, coarse.steps, exprs.int(byValue / coarse.size), scope);
     } else if (exprs.prove(exprs.ge(rest, 0), scope) === 'yes' && exprs.prove(exprs.lt(rest, by), scope) === 'yes') return exprs.zero;
   }
   return exprs.make('floordiv', 'i64', [rest, by], null);
@@ -151,6 +154,8 @@ export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope | nul
       if (min !== null && max !== null && Math.floor(min / byValue) === Math.floor(max / byValue)) {
         return exprs.sub(rest, Math.floor(min / byValue) * byValue);
       }
+      const coarse = inSteps(exprs, rest, byValue, scope);
+      if (coarse !== null) return exprs.add(exprs.mul(modPolynomial(exprs, coarse.steps, exprs.int(byValue / coarse.size), scope), coarse.size), coarse.within);
     } else if (exprs.prove(exprs.ge(rest, 0), scope) === 'yes' && exprs.prove(exprs.lt(rest, y), scope) === 'yes') return rest;
   }
   return exprs.make('mod', 'i64', [rest, y], null);
@@ -160,6 +165,24 @@ export function modPolynomial(exprs: Exprs, x: Expr, y: Expr, scope: Scope | nul
 export function divideExact(exprs: Exprs, a: Expr, b: Expr): Expr | null {
   const parts = split(exprs.polynomial(a), exprs.polynomial(b));
   return parts !== null && isZero(parts.rest) ? exprs.fromPolynomial(addPolynomials(parts.quotient, { terms: [], constant: 0 })) : null;
+}
+
+/**
+ * A sum as `size · steps + within`, where size divides `by` and 0 ≤ within < size by what is known of variables: a place in a row of
+ * vectors is the vector's and the place in it. null where it is no such sum.
+ */
+function inSteps(exprs: Exprs, e: Expr, by: number, scope: Scope): { readonly size: number; readonly steps: Expr; readonly within: Expr } | null {
+  const p = exprs.polynomial(e);
+  const common = (t: Term): number => (typeof t.coefficient === 'number' ? gcd(by, t.coefficient) : 1);
+  const coarse = p.terms.filter((t) => common(t) > 1);
+  if (coarse.length === 0 || coarse.length === p.terms.length) return null;
+  const size = coarse.reduce((g, t) => gcd(g, common(t)), by);
+  if (size <= 1 || size >= by) return null;
+  const within = exprs.fromPolynomial({ terms: p.terms.filter((t) => !coarse.includes(t)), constant: modInts(p.constant, size) });
+  const { min, max } = exprs.bounds(within, scope);
+  if (min === null || max === null || min < 0 || max >= size) return null;
+  const steps = exprs.fromPolynomial({ terms: coarse.map((t) => ({ coefficient: (t.coefficient as number) / size, factors: t.factors })), constant: floordivInts(p.constant, size) });
+  return { size, steps, within };
 }
 
 /** The terms of a sum that facts about variables make multiples of an integer (null for none), and the rest. */

@@ -104,6 +104,8 @@ export function fuse(ctx: StageContext, s: FormedStage, iters: readonly IterVar[
     }
     return out;
   };
+  // What is computed from indices would be computed for every element by itself.
+  if (inner.some((iter) => usedOutsideLoads(s.form.store.value, iter.name))) return null;
   const f = exprs.variable('f_0');
   const values = new Map(iters.map((iter, i) => [iter.name, indices(f)[i]!]));
   const { loads, store: stored } = accesses(ctx, s);
@@ -112,6 +114,16 @@ export function fuse(ctx: StageContext, s: FormedStage, iters: readonly IterVar[
     return c === 0 || c === 1;
   });
   return linear ? { extent: exprs.product(iters.map((i) => i.extent)), indices } : null;
+}
+
+function usedOutsideLoads(value: Expr, variable: string): boolean {
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): boolean => {
+    if (seen.has(e) || e.op === 'load') return false;
+    seen.add(e);
+    return e.op === 'var' ? e.value === variable : e.args.some(visit);
+  };
+  return visit(value);
 }
 
 /** How a reduction combines: `step = op(accumulator, value)`; null where it is not of that form. */
