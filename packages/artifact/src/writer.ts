@@ -5,7 +5,7 @@ import { align, alignment, chunksOf, defaultChunkBytes, encodeHeader, hashBytesP
 import { hash64 } from './hash.ts';
 import type { ManifestBody, SectionInfo } from './manifest.ts';
 
-/** Takes the file piece by piece, not in order: the header comes last. Pieces never overlap and leave no gaps. */
+/** Takes the file piece by piece, not in order: the header comes last. Pieces never overlap and leave no gaps; their memory is used again once `write` is done. */
 export interface ArtifactSink {
   write(offset: number, bytes: Uint8Array): void | Promise<void>;
 }
@@ -13,7 +13,10 @@ export interface ArtifactSink {
 /** Chunks whose digests and writes are under way at a time. */
 const chunksAtOnce = 4;
 
-/** Bytes at hand, or exactly `bytes` bytes made piece by piece while the file is written. Pieces must stay as they are until all is written. */
+/**
+ * Bytes at hand, which must stay as they are until all is written, or exactly `bytes` bytes made piece by piece while the file is
+ * written. A piece is copied before the next is asked for, so that one piece of memory serves for all.
+ */
 export type SectionContent =
   | Uint8Array
   | { readonly bytes: number; chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
@@ -62,17 +65,19 @@ export class ArtifactWriter {
     const hashView = new DataView(hashes.buffer);
     let chunk = 0;
     let written = layout.dataOffset;
-    // Digests and writes of the last chunks go on, on other threads, while the next chunk is made.
+    // Digests and writes of the last chunks go on, on other threads, while the next chunk is made. Memory is used again: fresh
+    // pages cost more than what is done with them.
     const pending: Promise<unknown>[] = [];
+    const memory: Uint8Array[] = [];
+    const memoryFor = (): Uint8Array => (memory[chunk % (chunksAtOnce + 1)] ??= new Uint8Array(this.#chunkBytes));
     const finish = async (bytes: Uint8Array, at: number, digestAt: number): Promise<void> => {
       const [digest] = await Promise.all([sha256(bytes), sink.write(at, bytes)]);
       hashes.set(digest, digestAt);
     };
     try {
       for (const { info, content } of this.#sections) {
-        const pieces = ArrayBuffer.isView(content) ? [content] : content.chunks();
         let expected = align(info.bytes);
-        for await (const bytes of rechunk(pieces, info, this.#chunkBytes)) {
+        for await (const bytes of ArrayBuffer.isView(content) ? chunksAt(content, this.#chunkBytes) : rechunk(content.chunks(), info, memoryFor)) {
           options.signal?.throwIfAborted();
           if (pending.length === chunksAtOnce) await pending.shift();
           const finished = finish(bytes, written, 8 * layout.chunks + 32 * chunk);
@@ -132,27 +137,34 @@ export class ArtifactWriter {
   }
 }
 
-/** The pieces of a section as chunks of equal size, the last one padded to the alignment. */
-async function* rechunk(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, info: SectionInfo, chunkBytes: number): AsyncGenerator<Uint8Array> {
+/** Bytes at hand as chunks of equal size, the last one padded to the alignment. */
+function* chunksAt(content: Uint8Array, chunkBytes: number): Generator<Uint8Array> {
+  for (let at = 0; at < content.length; at += chunkBytes) {
+    const chunk = content.subarray(at, at + chunkBytes);
+    if (chunk.length % alignment === 0) yield chunk;
+    else {
+      const padded = new Uint8Array(align(chunk.length));
+      padded.set(chunk);
+      yield padded;
+    }
+  }
+}
+
+/** The pieces of a section as chunks of equal size, the last one padded to the alignment. `memoryFor` gives memory for the next chunk. */
+async function* rechunk(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, info: SectionInfo, memoryFor: () => Uint8Array): AsyncGenerator<Uint8Array> {
   let pending: Uint8Array | null = null;
   let filled = 0;
   let received = 0;
   for await (const piece of pieces) {
     received += piece.length;
     if (received > info.bytes) throw wrongSize(info);
-    let at = 0;
-    while (at < piece.length) {
-      if (pending === null && piece.length - at >= chunkBytes) {
-        yield piece.subarray(at, at + chunkBytes); // whole chunks pass through uncopied
-        at += chunkBytes;
-        continue;
-      }
-      pending ??= new Uint8Array(chunkBytes);
-      const taken = Math.min(chunkBytes - filled, piece.length - at);
+    for (let at = 0; at < piece.length; ) {
+      pending ??= memoryFor();
+      const taken = Math.min(pending.length - filled, piece.length - at);
       pending.set(piece.subarray(at, at + taken), filled);
       filled += taken;
       at += taken;
-      if (filled === chunkBytes) {
+      if (filled === pending.length) {
         yield pending;
         pending = null;
         filled = 0;
@@ -160,7 +172,7 @@ async function* rechunk(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
     }
   }
   if (received !== info.bytes) throw wrongSize(info);
-  if (pending !== null) yield pending.subarray(0, align(filled));
+  if (pending !== null) yield pending.fill(0, filled, align(filled)).subarray(0, align(filled));
 }
 
 const wrongSize = (info: SectionInfo): TenonError =>

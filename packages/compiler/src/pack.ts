@@ -1,5 +1,6 @@
-import type { AttrValue, ConstantDecl, Context, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
+import type { Session } from '@tenon/core';
 import { arrayFor } from '@tenon/interp';
+import type { AttrValue, ConstantDecl, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
 
 /**
  * How a schedule wants a constant input laid out: the named axis in tiles, outermost and innermost,
@@ -29,41 +30,38 @@ export class Packer {
   readonly constants = new Map<string, ConstantDecl>();
   readonly sources = new Map<string, SourceDecl>();
   readonly #done = new Map<string, Value>();
-  #latest: { readonly name: string; readonly bytes: Uint8Array } | null = null;
+  readonly #latest = new PackedBytes();
   readonly #module: IRModule;
-  readonly #ctx: Context;
+  readonly #session: Session;
   readonly #packings: Packings;
 
-  constructor(module: IRModule, ctx: Context, packings: Packings) {
+  constructor(module: IRModule, session: Session, packings: Packings) {
     this.#packings = packings;
     this.#module = module;
-    this.#ctx = ctx;
+    this.#session = session;
   }
 
   pack(value: Value, packing: Packing): Value {
-    const ctx = this.#ctx;
+    const session = this.#session;
     const decl = value.constant ? this.#module.constants.get(value.name) : undefined;
-    if (decl === undefined) return ctx.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
+    if (decl === undefined) return session.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
     const name = `${value.name}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
     let packed = this.#done.get(name);
     if (packed === undefined) {
-      const shape = decl.type.shape.map((d: Expr) => ctx.exprs.valueOf(d)!);
-      const type = ctx.types.tensor(decl.type.dtype, packedShape(shape, packing));
-      const bytes = ctx.exprs.valueOf(ctx.bytesOf(type))!;
+      const shape = decl.type.shape.map((d: Expr) => session.exprs.valueOf(d)!);
+      const type = session.types.tensor(decl.type.dtype, packedShape(shape, packing));
+      const bytes = session.exprs.valueOf(session.bytesOf(type))!;
       const original = decl.data.kind === 'range' ? `${this.#module.sources.get(decl.data.source)?.id ?? ''} ${decl.data.offset}` : decl.name;
-      const source = ctx.addSource(name, {
-        uri: 'memory:', bytes, id: `${original} ${name}`,
+      const job: PackJob = { name, dtype: decl.type.dtype, shape, packing, read: (memory) => session.readConstant(this.#module, decl, 0, memory) };
+      const readInto = (offset: number, destination: Uint8Array): Promise<void> => this.#latest.read(job, offset, destination);
+      const source = session.addSource(name, {
+        uri: 'memory:', bytes, id: `${original} ${name}`, readInto,
         read: async (offset, length) => {
-          // Read in pieces, one after the other: the last constant is kept.
-          if (this.#latest?.name !== name) {
-            this.#latest = null;
-            this.#latest = { name, bytes: packBytes(decl.type.dtype, shape, await ctx.constantBytes(this.#module, decl), packing) };
-          }
-          return this.#latest.bytes.subarray(offset, offset + length);
+          const read = new Uint8Array(length);
+          await readInto(offset, read);
+          return read;
         },
-        close: () => {
-          this.#latest = null;
-        },
+        close: () => this.#latest.release(),
       });
       this.#packings.set(name, { original: value.name, shape, packing });
       this.sources.set(source.name, source);
@@ -75,51 +73,114 @@ export class Packer {
   }
 }
 
+interface PackJob {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly packing: Packing;
+  /** Fills memory with the original's bytes. */
+  readonly read: (memory: Uint8Array) => Promise<void>;
+}
+
+/**
+ * The packed constant that was asked for last: constants are read in pieces, one after the other. All go through the same
+ * memory, which grows to the largest: fresh pages cost more than what is done with them.
+ */
+class PackedBytes {
+  #original = new ArrayBuffer(0);
+  #packed = new ArrayBuffer(0);
+  #name: string | null = null;
+  /** Readers follow each other. */
+  #last: Promise<void> = Promise.resolve();
+
+  read(job: PackJob, offset: number, destination: Uint8Array): Promise<void> {
+    const next = this.#last.then(async () => {
+      if (this.#name !== job.name) await this.#make(job);
+      destination.set(new Uint8Array(this.#packed, offset, destination.length));
+    });
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #make({ name, dtype, shape, packing, read }: PackJob): Promise<void> {
+    this.#name = null;
+    const { BYTES_PER_ELEMENT: width } = arrayFor(dtype);
+    const target = packedShape(shape, packing);
+    const elements = (of: readonly number[]): number => of.reduce((a, b) => a * b, 1);
+    const [size, packedSize] = [elements(shape), elements(target)];
+    this.#original = atLeast(this.#original, size * width);
+    this.#packed = atLeast(this.#packed, packedSize * width);
+    await read(new Uint8Array(this.#original, 0, size * width));
+    const lastTile = packedSize / Math.max(target[0]!, 1);
+    if (shape[packing.axis]! % packing.tile !== 0) new Uint8Array(this.#packed, (packedSize - lastTile) * width, lastTile * width).fill(0);
+    // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
+    const as = (width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array) as typeof Int32Array;
+    moveElements(new as(this.#original, 0, size), new as(this.#packed, 0, packedSize), shape, target[0]!, packing);
+    this.#name = name;
+  }
+
+  release(): void {
+    this.#name = null;
+    this.#original = this.#packed = new ArrayBuffer(0);
+  }
+}
+
+const atLeast = (memory: ArrayBuffer, bytes: number): ArrayBuffer => (memory.byteLength < bytes ? new ArrayBuffer(bytes) : memory);
+
 function packedShape(shape: readonly number[], { axis, tile, order }: Packing): number[] {
   return [Math.ceil(shape[axis]! / tile), ...order.map((a) => shape[a]!), tile];
 }
 
-function packBytes(dtype: string, shape: readonly number[], bytes: Uint8Array, packing: Packing): Uint8Array {
-  const { BYTES_PER_ELEMENT: width } = arrayFor(dtype);
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
-  const target = packedShape(shape, packing);
-  const packed = new ArrayBuffer(target.reduce((a, b) => a * b, width));
-  // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
-  const as = width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array;
-  const from = new as(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
-  moveElements(from as Int32Array, new as(packed) as Int32Array, shape, target[0]!, packing);
-  return new Uint8Array(packed);
-}
+/** Rows of a tile that are written at a time where elements of a row are far apart in the original: they stay in the first cache level. */
+const blockRows = 32;
 
-const blockRows = 64;
-
+/** Writes the tensor in tiles, one tile after the other. */
 function moveElements(from: Int32Array, to: Int32Array, shape: readonly number[], tiles: number, { axis, tile, order }: Packing): void {
-  const strides = shape.map((_, a) => shape.slice(a + 1).reduce((x, y) => x * y, 1));
-  const step = strides[axis]!;
-  // Offsets of the middle axes, once for all tiles.
-  let middle = [0];
-  for (const a of order) middle = middle.flatMap((base) => Array.from({ length: shape[a]! }, (_, i) => base + i * strides[a]!));
-  const offsets = Int32Array.from(middle);
+  const strideOf = (a: number): number => shape.slice(a + 1).reduce((x, y) => x * y, 1);
+  const step = strideOf(axis);
+  const offsets = offsetsOf(order.map((a) => [shape[a]!, strideOf(a)]));
   const rows = offsets.length;
-  // In blocks of rows, so that what a block reads stays in cache while all tiles take their part of it.
-  for (let first = 0; first < rows; first += blockRows) {
-    const end = Math.min(first + blockRows, rows);
-    for (let t = 0; t < tiles; t++) {
-      const base = t * tile * step;
-      const count = Math.min(tile, shape[axis]! - t * tile);
-      const start = t * rows * tile;
-      if (step === 1) {
-        for (let m = first; m < end; m++) {
-          const source = base + offsets[m]!;
-          const at = start + m * tile;
-          for (let c = 0; c < count; c++) to[at + c] = from[source + c]!;
+  for (let t = 0; t < tiles; t++) {
+    const base = t * tile * step;
+    const count = Math.min(tile, shape[axis]! - t * tile);
+    const start = t * rows * tile;
+    if (step === 1) {
+      for (let m = 0; m < rows; m++) {
+        const source = base + offsets[m]!;
+        const at = start + m * tile;
+        for (let c = 0; c < count; c++) to[at + c] = from[source + c]!;
+      }
+      continue;
+    }
+    for (let first = 0; first < rows; first += blockRows) {
+      const end = Math.min(first + blockRows, rows);
+      let c = 0;
+      // Four rows of the original at a time, which share what a row of offsets takes.
+      for (; c + 4 <= count; c += 4) {
+        const s0 = base + c * step, s1 = s0 + step, s2 = s1 + step, s3 = s2 + step;
+        for (let m = first, at = start + first * tile + c; m < end; m++, at += tile) {
+          const offset = offsets[m]!;
+          to[at] = from[s0 + offset]!;
+          to[at + 1] = from[s1 + offset]!;
+          to[at + 2] = from[s2 + offset]!;
+          to[at + 3] = from[s3 + offset]!;
         }
-      } else {
-        for (let c = 0; c < count; c++) {
-          const source = base + c * step;
-          for (let m = first, at = start + first * tile + c; m < end; m++, at += tile) to[at] = from[source + offsets[m]!]!;
-        }
+      }
+      for (; c < count; c++) {
+        const source = base + c * step;
+        for (let m = first, at = start + first * tile + c; m < end; m++, at += tile) to[at] = from[source + offsets[m]!]!;
       }
     }
   }
+}
+
+/** What every position on several axes, the last of them innermost, adds to an element's offset. */
+function offsetsOf(axes: readonly (readonly [size: number, stride: number])[]): Int32Array {
+  let offsets = Int32Array.of(0);
+  for (const [size, stride] of axes) {
+    const next = new Int32Array(offsets.length * size);
+    for (let i = 0, at = 0; i < offsets.length; i++) for (let j = 0; j < size; j++, at++) next[at] = offsets[i]! + j * stride;
+    offsets = next;
+  }
+  return offsets;
 }

@@ -18,7 +18,7 @@ export function schedulePass(session: Session, records: ScheduleRecord[], packin
     name: 'schedule-kernels',
     phase: 'schedule',
     doc: 'Schedules kernels by rule and cuts them into launches.',
-    run: (module, ctx) => scheduleModule(module, ctx, session.registry.schedules, records, packings),
+    run: (module, ctx) => scheduleModule(module, ctx, session, records, packings),
   };
 }
 
@@ -38,14 +38,14 @@ interface Piece {
   readonly scalars: readonly string[];
 }
 
-function scheduleModule(module: IRModule, ctx: PassContext, rules: readonly ScheduleRule[], records: ScheduleRecord[], packings: Packings): IRModule {
+function scheduleModule(module: IRModule, ctx: PassContext, session: Session, records: ScheduleRecord[], packings: Packings): IRModule {
   const { target } = ctx;
   if (target?.form !== 'kernels') return module;
   const functions = new Map(module.functions);
   const dims = dimScope(module);
-  const mine = rules.filter((r) => r.target === target.name).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
+  const mine = session.registry.schedules.filter((r) => r.target === target.name).sort((a, b) => b.specificity - a.specificity || (a.id < b.id ? -1 : 1));
   const done = new Map<string, Scheduled>();
-  const packer = new Packer(module, ctx, packings);
+  const packer = new Packer(module, session, packings);
   for (const fn of graphFunctions(module)) {
     if (fn.attrs['target'] !== target.name) continue;
     const bindings: Binding[] = [];

@@ -11,7 +11,7 @@ import { limitsSource } from './runtime/limits-source.ts';
 import { supportSource } from './runtime/support-source.ts';
 import { encodeSource, sourceFormat, sourceFormatVersion } from './standalone/source.ts';
 import { portableLevels } from './portable.ts';
-import { buildSharedObject, findToolchain, type Toolchain, type Unit } from './toolchain.ts';
+import { findToolchain, SharedObjectBuild, type Toolchain, type Unit } from './toolchain.ts';
 
 export interface CpuCOptions {
   /** The C compiler; otherwise $CC, cc, gcc or clang. */
@@ -82,6 +82,40 @@ function checkOptions(options: Attrs): CpuCOptions {
 }
 
 async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetContext, toolchain: Toolchain, asSource: boolean): Promise<CodegenBlob> {
+  const units: Unit[] = [];
+  // Kernels are compiled while the next ones are being written.
+  const build = asSource ? null : new SharedObjectBuild(toolchain, { cache: ctx.host.cache, signal: ctx.signal, progress: (done, total) => ctx.progress('compile C', done, total) });
+  const add = (unit: Unit): void => {
+    units.push(unit);
+    build?.add(unit);
+  };
+  try {
+    const { entries, listing } = await writeRegions(regions, ctx, add);
+    add({ name: 'the thread pool', text: supportSource });
+    build?.add({ name: 'the limits', text: limitsSource });
+    build?.add({ name: 'the hash', text: hashSource });
+    ctx.progress('wait for the C compiler');
+    return {
+      format: asSource ? sourceFormat : blobFormat,
+      formatVersion: asSource ? sourceFormatVersion : blobFormatVersion,
+      bytes: build === null ? encodeSource(units, toolchain) : await build.finish(),
+      entries,
+      requires: { arch: archOf(toolchain.macros), platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
+      listing,
+    };
+  } catch (error) {
+    await build?.end(error);
+    throw error;
+  }
+}
+
+/** Lets processes that have ended be noticed, and others start. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Entries run once per run of a region, and are long: what the compiler could gain there is not worth its time. */
+const entryFlags = ['-O1'];
+
+async function writeRegions(regions: readonly CodegenRegion[], ctx: TargetContext, add: (unit: Unit) => void): Promise<{ entries: readonly EntryManifest[]; listing: string }> {
   const vectorBytes = ctx.target.device.features['vectorBytes'] as number;
   const exprs = ctx.exprs;
   const units = new Map<string, Unit>();
@@ -95,8 +129,12 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
   for (const region of regions) {
     const { plan } = region;
     if (plan === null) throw new TypeError(`region ${region.name} has no plan: the C target takes kernels`);
-    const kernels = plan.launches.map((launch) => {
-      if (launch.extern !== undefined) return null;
+    const kernels: ({ kernel: Kernel; symbols: string[] } | null)[] = [];
+    for (const launch of plan.launches) {
+      if (launch.extern !== undefined) {
+        kernels.push(null);
+        continue;
+      }
       const fn = region.functions.get(launch.kernel);
       if (fn === undefined) return ctx.fail({ code: 'cpu-c/missing-kernel', message: `region ${region.name} launches ${launch.kernel}, which it does not have` });
       let known = generated.get(fn);
@@ -105,15 +143,20 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
         const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts, intrinsics });
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
-          if (!units.has(symbol)) units.set(symbol, { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) });
+          if (!units.has(symbol)) {
+            const unit = { name: `kernel ${launch.kernel}`, text: stage.text.replace(kernelSymbol, symbol) };
+            units.set(symbol, unit);
+            add(unit);
+          }
           described.set(symbol, [...(described.get(symbol) ?? []), `${launch.kernel}${launch.ops.length > 0 ? ` (${launch.ops.join(', ')})` : ''}`]);
           return symbol;
         });
         known = { kernel, symbols };
         generated.set(fn, known);
+        await turn();
       }
-      return known;
-    });
+      kernels.push(known);
+    }
     const entry = generateEntry(plan, kernels, exprs, support, region.facts);
     entryTexts.push(entry.text);
     entries.push({
@@ -129,23 +172,12 @@ async function compileRegions(regions: readonly CodegenRegion[], ctx: TargetCont
 
   const entryText = `${support.text()}\n${entryDeclarations}\n${entryTexts.join('\n')}`;
   const libraries = libraryUnits(regions);
-  const all = [...units.values(), ...libraries, { name: 'the entries', text: entryText }, { name: 'the thread pool', text: supportSource }];
-  const bytes = asSource ? encodeSource(all, toolchain) : await buildSharedObject(toolchain, [...all, { name: 'the limits', text: limitsSource }, { name: 'the hash', text: hashSource }], {
-    cache: ctx.host.cache,
-    signal: ctx.signal,
-    progress: (done, total) => ctx.progress('compile C', done, total),
-  });
+  for (const unit of libraries) add(unit);
+  add({ name: 'the entries', text: entryText, flags: entryFlags });
   const listing = [
     ...Array.from(units, ([symbol, unit]) => `${comment(described.get(symbol)!.join(', '))}\n${unit.text}`),
     ...libraries.map((unit) => `${comment(unit.name)}\n${unit.text}`),
     entryText,
   ].join('\n');
-  return {
-    format: asSource ? sourceFormat : blobFormat,
-    formatVersion: asSource ? sourceFormatVersion : blobFormatVersion,
-    bytes,
-    entries,
-    requires: { arch: archOf(toolchain.macros), platform: process.platform, features: requiredFeatures(toolchain.macros) } satisfies Requirements,
-    listing,
-  };
+  return { entries, listing };
 }

@@ -92,6 +92,8 @@ export interface Unit {
   readonly text: string;
   /** Linked as it is, in place of `text`. */
   readonly object?: Uint8Array;
+  /** After the toolchain's, for this unit alone. */
+  readonly flags?: readonly string[];
 }
 
 export interface BuildContext {
@@ -102,58 +104,100 @@ export interface BuildContext {
 }
 
 /**
- * Compiles units side by side, as many as there are cores, and links them into one shared object. Objects are cached by
- * a hash of text, flags and compiler. Nothing stays in the folder for temporary files.
+ * A shared object in the making: units are compiled side by side, as many as there are cores, while others are still being
+ * written. Objects are cached by a hash of text, flags and compiler. Nothing stays in the folder for temporary files.
  */
-export async function buildSharedObject(toolchain: Toolchain, units: readonly Unit[], context: BuildContext): Promise<Uint8Array> {
-  const folder = await mkdtemp(join(tmpdir(), 'tenon-'));
-  const stop = new AbortController();
-  const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
-  // What a killed compiler leaves behind goes with the folder.
-  const run = { cwd: folder, env: { TMPDIR: folder }, signal };
-  let next = 0;
-  let done = 0;
-  const compile = async (unit: Unit, object: string): Promise<void> => {
-    if (unit.object !== undefined) {
-      await writeFile(join(folder, object), unit.object);
-      return;
-    }
-    const key = hash(['object', toolchain.identity, unit.text]);
-    const cached = (await context.cache?.get(key)) ?? null;
-    if (cached !== null) {
-      await writeFile(join(folder, object), cached);
-      return;
-    }
-    const result = await runProcess(toolchain.cc, [...toolchain.flags, '-c', '-x', 'c', '-', '-o', object], unit.text, run);
-    if (result.code !== 0) throw compileFailed(unit.name, result);
-    if (context.cache !== null) await context.cache.put(key, await readFile(join(folder, object)));
-  };
-  const worker = async (): Promise<void> => {
-    for (;;) {
-      const index = next++;
-      const unit = units[index];
-      if (unit === undefined) return;
-      signal.throwIfAborted();
-      await compile(unit, `${index}.o`);
-      context.progress?.(++done, units.length);
-    }
-  };
-  try {
-    const workers = Array.from({ length: Math.min(availableParallelism(), units.length) }, () => worker());
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      // The other compilers end before their folder goes.
-      stop.abort(error);
-      await Promise.allSettled(workers);
-      throw error;
-    }
-    const linked = await runProcess(toolchain.cc, ['-shared', ...(context.linkFlags ?? []), '-o', 'region.so', ...units.map((_, i) => `${i}.o`), '-lm', '-lpthread'], '', run);
-    if (linked.code !== 0) throw compileFailed('linking', linked);
-    return new Uint8Array(await readFile(join(folder, 'region.so')));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+export class SharedObjectBuild {
+  readonly #toolchain: Toolchain;
+  readonly #context: BuildContext;
+  readonly #folder: Promise<string>;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #units: Unit[] = [];
+  readonly #workers: Promise<void>[] = [];
+  #next = 0;
+  #done = 0;
+  #busy = 0;
+
+  constructor(toolchain: Toolchain, context: BuildContext) {
+    this.#toolchain = toolchain;
+    this.#context = context;
+    this.#signal = context.signal === undefined ? this.#stop.signal : AbortSignal.any([context.signal, this.#stop.signal]);
+    this.#folder = mkdtemp(join(tmpdir(), 'tenon-'));
+    this.#folder.catch(() => {});
   }
+
+  /** Compiles a unit as soon as a core is free. What goes wrong is told by `finish`. */
+  add(unit: Unit): void {
+    this.#units.push(unit);
+    if (this.#busy >= availableParallelism()) return;
+    this.#busy++;
+    const worker = this.#work().finally(() => this.#busy--);
+    worker.catch((error: unknown) => this.#stop.abort(error));
+    this.#workers.push(worker);
+  }
+
+  /** Links all units in the order in which they were added. */
+  async finish(): Promise<Uint8Array> {
+    try {
+      await Promise.all(this.#workers);
+      const folder = await this.#folder;
+      const objects = this.#units.map((_, i) => `${i}.o`);
+      const linked = await this.#run(['-shared', ...(this.#context.linkFlags ?? []), '-o', 'region.so', ...objects, '-lm', '-lpthread'], '');
+      if (linked.code !== 0) throw compileFailed('linking', linked);
+      return new Uint8Array(await readFile(join(folder, 'region.so')));
+    } finally {
+      await this.end();
+    }
+  }
+
+  /** Ends what runs, and removes what was made. */
+  async end(reason: unknown = new Error('the build was given up')): Promise<void> {
+    this.#stop.abort(reason);
+    // Compilers end before their folder goes.
+    await Promise.allSettled(this.#workers);
+    await this.#folder.then((folder) => rm(folder, { recursive: true, force: true }));
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      const index = this.#next++;
+      const unit = this.#units[index];
+      if (unit === undefined) {
+        this.#next--;
+        return;
+      }
+      this.#signal.throwIfAborted();
+      await this.#compile(unit, `${index}.o`);
+      this.#context.progress?.(++this.#done, this.#units.length);
+    }
+  }
+
+  async #compile(unit: Unit, object: string): Promise<void> {
+    const path = join(await this.#folder, object);
+    if (unit.object !== undefined) return writeFile(path, unit.object);
+    const { flags = [] } = unit;
+    const { cache } = this.#context;
+    const key = hash(['object', this.#toolchain.identity, ...flags, unit.text]);
+    const cached = (await cache?.get(key)) ?? null;
+    if (cached !== null) return writeFile(path, cached);
+    const result = await this.#run([...this.#toolchain.flags, ...flags, '-c', '-x', 'c', '-', '-o', object], unit.text);
+    if (result.code !== 0) throw compileFailed(unit.name, result);
+    if (cache !== null) await cache.put(key, await readFile(path));
+  }
+
+  async #run(args: readonly string[], input: string): Promise<Finished> {
+    const folder = await this.#folder;
+    // What a killed compiler leaves behind goes with the folder.
+    return runProcess(this.#toolchain.cc, args, input, { cwd: folder, env: { TMPDIR: folder }, signal: this.#signal });
+  }
+}
+
+/** Compiles and links units that are at hand. */
+export async function buildSharedObject(toolchain: Toolchain, units: readonly Unit[], context: BuildContext): Promise<Uint8Array> {
+  const build = new SharedObjectBuild(toolchain, context);
+  for (const unit of units) build.add(unit);
+  return build.finish();
 }
 
 function compileFailed(name: string, result: Finished): TenonError {

@@ -77,7 +77,7 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
       const found = await lookUp(store, key, host);
       if (found !== null) {
         found.record.diagnostics.forEach(onDiagnostic);
-        if (options.output !== undefined) await env.files!.copy(found.path, options.output);
+        if (options.output !== undefined) await env.files!.share(found.path, options.output);
         const path = options.output ?? found.path;
         return { ...found.record, path, manifest: found.manifest, cached: true, key, uncached, read: () => readAll(host, path) };
       }
@@ -117,7 +117,7 @@ async function compileAndKeep(env: Environment, job: BuildJob): Promise<BuiltArt
     const kept = path === null ? null : key;
     if (options.output !== undefined) {
       if (path === null) await env.files!.write(options.output, write);
-      else await env.files!.copy(path, options.output);
+      else await env.files!.share(path, options.output);
       path = options.output;
     }
     return await described(compilation, path, kept, uncached, host);

@@ -21,7 +21,8 @@ export interface Environment {
 export interface Files {
   /** Writes a file that appears under its name when it is complete, and not at all otherwise. */
   write(path: string, content: (sink: ArtifactSink) => Promise<WrittenArtifact>): Promise<WrittenArtifact>;
-  copy(from: string, to: string): Promise<void>;
+  /** Gives a file of the cache another name, under which it appears whole. */
+  share(from: string, to: string): Promise<void>;
 }
 
 /** What is kept of a compilation beside its artifact. */

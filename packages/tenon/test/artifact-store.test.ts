@@ -35,7 +35,7 @@ test('stays within its limit: the least recently used go first, what is too larg
   const store = openArtifactStore({ folder, maxBytes: 250 });
   for (const [i, key] of ['a', 'b'].entries()) {
     await put(store, key, 100);
-    utimesSync(join(folder, `${key}.tenon`), 1000 + i, 1000 + i);
+    utimesSync(join(folder, `${key}.json`), 1000 + i, 1000 + i);
   }
   (await store.get('a'))!.source.close(); // used again
   await put(store, 'c', 100);

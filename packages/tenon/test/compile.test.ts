@@ -157,6 +157,25 @@ describe('the cache of artifacts', () => {
     expect(await again(path)).toBe(true);
   });
 
+  test('files outside may be written to: neither an entry nor another file changes with them', async () => {
+    const path = modelFile();
+    const [a, b] = [join(folder, 'a.tenon'), join(folder, 'b.tenon')];
+    await buildArtifact(path, { ...options, output: a });
+    const original = readFileSync(a);
+    await buildArtifact(path, { ...options, output: b });
+    expect(readFileSync(b)).toEqual(original);
+    for (const output of [a, b]) {
+      writeFileSync(output, 'something else');
+      expect(await again(path, { output: join(folder, 'c.tenon') })).toBe(output === b);
+      expect(readFileSync(join(folder, 'c.tenon'))).toEqual(original);
+      expect(readFileSync(output, 'utf8')).toBe('something else');
+    }
+    expect(readFileSync(join(folder, 'c.tenon'))).toEqual(original);
+    // Another time of change alone does no harm.
+    utimesSync(join(folder, 'c.tenon'), 1000, 1000);
+    expect(await again(path)).toBe(true);
+  });
+
   test('a folder that cannot be written is told, and work goes on', async () => {
     const problems: string[] = [];
     const built = await buildArtifact(doubledRelu(), { cache: modelFile(), onDiagnostic: (d) => problems.push(d.code) });

@@ -3,12 +3,12 @@ import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Exp
 import type { ResolvedTarget, Session } from '@tenon/core';
 import type { GeneratedBlob } from './codegen.ts';
 import type { Packings } from '../pack.ts';
-import { align, ConstantTable, layOutConstants } from './constants.ts';
+import { align, alignment, ConstantTable, layOutConstants } from './constants.ts';
 import { collectDims } from './dims.ts';
 import { linkEntry, type LinkedRegion } from './program.ts';
 
-/** Constants are copied into the artifact in pieces of this size. */
-const pieceBytes = 16 * 1024 * 1024;
+/** Constants are copied into the artifact in pieces of this size: small enough to stay in cache until they are hashed. */
+const pieceBytes = 256 * 1024;
 
 export interface LinkInput {
   readonly module: IRModule;
@@ -134,17 +134,17 @@ function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput
 }
 
 async function* constantChunks(module: IRModule, session: Session, constants: readonly ConstantInfo[]): AsyncGenerator<Uint8Array> {
+  const memory = new Uint8Array(pieceBytes);
+  const zeros = new Uint8Array(alignment);
   for (const constant of constants) {
     const decl = module.constants.get(constant.name)!;
-    if (decl.data.kind === 'inline') yield await session.constantBytes(module, decl);
-    else {
-      for (let at = 0; at < constant.bytes; at += pieceBytes) {
-        const bytes = Math.min(pieceBytes, constant.bytes - at);
-        yield await session.constantBytes(module, { ...decl, data: { ...decl.data, offset: decl.data.offset + at, bytes } });
-      }
+    for (let at = 0; at < constant.bytes; at += pieceBytes) {
+      const piece = memory.subarray(0, Math.min(pieceBytes, constant.bytes - at));
+      await session.readConstant(module, decl, at, piece);
+      yield piece;
     }
     const padding = align(constant.bytes) - constant.bytes;
-    if (padding > 0) yield new Uint8Array(padding);
+    if (padding > 0) yield zeros.subarray(0, padding);
   }
 }
 

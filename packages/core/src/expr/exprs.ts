@@ -11,6 +11,8 @@ import { proveCondition } from './prove.ts';
 /** Products of sums are multiplied out up to this many terms. */
 const expandLimit = 24;
 const noScope: Scope = new Map();
+const noNames: readonly string[] = [];
+const always = (): boolean => true;
 
 /**
  * The session's expression builder. Integer expressions of dtype `i64` are kept as normal forms: sums of monomials,
@@ -19,6 +21,7 @@ const noScope: Scope = new Map();
 export class Exprs implements ExprBuilder {
   readonly #nodes = new Interner();
   readonly #polynomials = new Map<number, Polynomial>();
+  readonly #variables = new Map<Expr, readonly string[]>();
   /**
    * What the session knows of its dims, for every question asked of it. A scope given with a question goes before it.
    * Expressions are built without it, so that what was built stays valid where facts change.
@@ -391,10 +394,11 @@ export class Exprs implements ExprBuilder {
     }
   }
 
-  /** Applies `fn` bottom-up; `fn` gets a node with rewritten arguments and may replace it. */
-  transform(a: Expr, fn: (e: Expr) => Expr): Expr {
+  /** Applies `fn` bottom-up; `fn` gets a node with rewritten arguments and may replace it. Nodes that `concerns` denies stay as they are. */
+  transform(a: Expr, fn: (e: Expr) => Expr, concerns: (e: Expr) => boolean = always): Expr {
     const known = new Map<number, Expr>();
     const visit = (e: Expr): Expr => {
+      if (!concerns(e)) return e;
       let result = known.get(e.id);
       if (result === undefined) {
         const args = e.args.map(visit);
@@ -452,20 +456,20 @@ export class Exprs implements ExprBuilder {
 
   substitute(a: Expr, values: ReadonlyMap<string, Expr>): Expr {
     if (values.size === 0) return a;
-    return this.transform(a, (e) => (e.op === 'var' ? (values.get(e.value as string) ?? e) : e));
+    return this.transform(a, (e) => (e.op === 'var' ? (values.get(e.value as string) ?? e) : e), (e) => this.variables(e).some((name) => values.has(name)));
   }
 
   variables(a: Expr): readonly string[] {
-    const names = new Set<string>();
-    const seen = new Set<number>();
-    const visit = (e: Expr): void => {
-      if (seen.has(e.id)) return;
-      seen.add(e.id);
-      if (e.op === 'var') names.add(e.value as string);
-      for (const arg of e.args) visit(arg);
-    };
-    visit(a);
-    return [...names];
+    let names = this.#variables.get(a);
+    if (names === undefined) {
+      if (a.op === 'var') names = [a.value as string];
+      else {
+        const of = a.args.map((arg) => this.variables(arg)).filter((v) => v.length > 0);
+        names = of.length === 0 ? noNames : of.length === 1 ? of[0]! : [...new Set(of.flat())];
+      }
+      this.#variables.set(a, names);
+    }
+    return names;
   }
 
   bounds(a: Expr, scope: Scope = noScope): Bounds {

@@ -1,38 +1,73 @@
 import type { Expr, ExprOp } from '@tenon/plugin';
 
-/** Makes structurally equal nodes identical. One per session. */
+/** Makes structurally equal nodes identical. One per session. Every expression that is built goes through here: a hash table of its own makes no strings for keys. */
 export class Interner {
-  readonly #nodes = new Map<string, Expr>();
+  /** Open addressing, a power of two, at most half full. */
+  #table: (Expr | undefined)[] = new Array<Expr | undefined>(1 << 14).fill(undefined);
+  #count = 0;
+  /** Numbers for names: of operators, dtypes and values. */
+  readonly #names = new Map<string, number>();
 
   make(op: ExprOp, dtype: string, args: readonly Expr[], value: number | bigint | string | null): Expr {
-    let key = `${op} ${dtype} ${keyOf(value)}`;
-    for (const arg of args) key += `,${arg.id}`;
-    let node = this.#nodes.get(key);
-    if (node === undefined) {
-      node = { tag: 'expr', op, dtype, args, value, id: this.#nodes.size };
-      this.#nodes.set(key, node);
-    }
+    const at = this.#find(op, dtype, args, value);
+    const known = this.#table[at];
+    if (known !== undefined) return known;
+    const node: Expr = { tag: 'expr', op, dtype, args, value, id: this.#count++ };
+    this.#table[at] = node;
+    if (2 * this.#count > this.#table.length) this.#grow();
     return node;
   }
 
   owns(expr: Expr): boolean {
-    let key = `${expr.op} ${expr.dtype} ${keyOf(expr.value)}`;
-    for (const arg of expr.args) key += `,${arg.id}`;
-    return this.#nodes.get(key) === expr;
+    return this.#table[this.#find(expr.op, expr.dtype, expr.args, expr.value)] === expr;
+  }
+
+  /** Where a node is, or would be. */
+  #find(op: ExprOp, dtype: string, args: readonly Expr[], value: number | bigint | string | null): number {
+    const mask = this.#table.length - 1;
+    let at = this.#hash(op, dtype, args, value) & mask;
+    for (;;) {
+      const node = this.#table[at];
+      // Object.is: zeros differ by sign, NaNs are one, and a bigint is no number.
+      if (node === undefined || (node.op === op && node.dtype === dtype && Object.is(node.value, value) && sameArgs(node.args, args))) return at;
+      at = (at + 1) & mask;
+    }
+  }
+
+  #hash(op: string, dtype: string, args: readonly Expr[], value: number | bigint | string | null): number {
+    let h = mix(this.#number(op), this.#number(dtype));
+    if (typeof value === 'number') h = mix(h, (value | 0) === value ? value : Math.trunc(value * 65_537) | 0);
+    else if (value !== null) h = mix(h, this.#number(typeof value === 'string' ? value : `${value}n`));
+    for (const arg of args) h = mix(h, arg.id);
+    h ^= h >>> 15;
+    return h;
+  }
+
+  #number(name: string): number {
+    let number = this.#names.get(name);
+    if (number === undefined) {
+      number = this.#names.size + 1;
+      this.#names.set(name, number);
+    }
+    return number;
+  }
+
+  #grow(): void {
+    const nodes = this.#table;
+    this.#table = new Array<Expr | undefined>(2 * nodes.length).fill(undefined);
+    for (const node of nodes) if (node !== undefined) this.#table[this.#find(node.op, node.dtype, node.args, node.value)] = node;
   }
 }
 
-function keyOf(value: number | bigint | string | null): string {
-  switch (typeof value) {
-    case 'number':
-      return Object.is(value, -0) ? '-0' : String(value);
-    case 'bigint':
-      return `${value}n`;
-    case 'string':
-      return `"${value}`;
-    default:
-      return '';
-  }
+const mix = (h: number, k: number): number => {
+  const x = Math.imul(h ^ Math.imul(k, 0x9e3779b1), 0x85ebca6b);
+  return x ^ (x >>> 13);
+};
+
+function sameArgs(a: readonly Expr[], b: readonly Expr[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 const opRank = new Map<ExprOp, number>(

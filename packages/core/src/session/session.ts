@@ -223,6 +223,19 @@ export class Session implements Context {
     return source.readSync?.(data.offset, data.bytes) ?? (await source.read(data.offset, data.bytes));
   }
 
+  /** Like `constantBytes`, into memory of the caller's: fills `destination` with the bytes from `offset` on, which begins an element. */
+  async readConstant(module: IRModule, constant: ConstantDecl, offset: number, destination: Uint8Array): Promise<void> {
+    const { data } = constant;
+    if (data.kind === 'inline') {
+      const width = data.values.length === 0 ? 1 : this.exprs.valueOf(this.bytesOf(constant.type))! / data.values.length;
+      const values = data.values.slice(offset / width, (offset + destination.length) / width);
+      return destination.set(await this.constantBytes(module, { ...constant, data: { ...data, values } }));
+    }
+    const source = constant.view === null ? this.#sources.get(data.source) : undefined;
+    if (source?.readInto !== undefined) return source.readInto(data.offset + offset, destination);
+    destination.set(await this.constantBytes(module, { ...constant, data: { ...data, offset: data.offset + offset, bytes: destination.length } }));
+  }
+
   addBytes(name: string, bytes: Uint8Array): SourceDecl {
     const range = (offset: number, length: number): Uint8Array => {
       if (offset + length > bytes.length) this.fail({ code: 'constant/out-of-range', message: `${name} has ${bytes.length} bytes; ${offset} … ${offset + length} were asked for` });

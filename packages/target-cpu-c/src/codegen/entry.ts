@@ -24,7 +24,9 @@ extern __attribute__((visibility("hidden"))) void tenon_begin(tenon_pool* pool);
 extern __attribute__((visibility("hidden"))) void tenon_end(tenon_pool* pool);
 extern __attribute__((visibility("hidden"))) u64 tenon_now(void);
 extern __attribute__((visibility("hidden"))) char* tenon_allocate(i64 bytes);
-extern __attribute__((visibility("hidden"))) void tenon_release(char* memory);`;
+extern __attribute__((visibility("hidden"))) void tenon_release(char* memory);
+/* A call and not a branch: an entry is one straight piece of code, however many launches it has. */
+static __attribute__((noinline, unused)) void tenon_note(u64* profile, i64 at, u64 start) { if (profile) profile[at] = tenon_now() - start; }`;
 
 /** A C comment. Names come from models: none may end the comment early, not by `*\/` nor by a line that goes on. */
 export const comment = (text: string): string => `/* ${text.replace(/[^\x20-\x7e]|[\\?]/g, ' ').replaceAll('*/', '* /')} */`;
@@ -134,12 +136,12 @@ export function generateEntry(plan: RegionPlan, kernels: readonly ({ readonly ke
     em.push(`void* const p[] = {${args.join(', ') || '0'}};`);
     em.push(`const i64 n[] = {${kernel.scalars.map((_, k) => number(values.get(`n${k}`)!)).join(', ') || '0'}};`);
     const scratch = exprs.valueOf(scratchBytes) === 0 ? '0' : `${memory} + ${number(scratchAt)}`;
-    em.push(`if (profile) profile[${2 * index}] = tenon_now() - start;`);
+    em.push(`tenon_note(profile, ${2 * index}, start);`);
     kernel.stages.forEach((stage, k) => {
       if (stage.extent === null) em.push(`${symbols[k]!}(p, n, 0, 1, ${scratch});`);
       else em.push(`tenon_parallel(pool, ${symbols[k]!}, p, n, ${number(atLaunch(stage.extent))}, ${number(atLaunch(stage.cost))}, ${scratch}, ${number(atLaunch(stage.scratch))});`);
     });
-    em.push(`if (profile) profile[${2 * index + 1}] = tenon_now() - start;`);
+    em.push(`tenon_note(profile, ${2 * index + 1}, start);`);
     if (needsMemory && !planned) em.push('tenon_release(w);');
     em.push('}');
     readRunDims(index);
@@ -176,9 +178,9 @@ function libraryCall(launch: Launch, index: number, parameterOf: (buffer: number
     '{',
     `void* const p[] = {${operands}};`,
     `const i64 n[] = {${scalars || '0'}};`,
-    `if (profile) profile[${2 * index}] = tenon_now() - start;`,
+    `tenon_note(profile, ${2 * index}, start);`,
     `if (${launch.kernel}(p, n, ${workspace === null ? '0' : parameterOf(workspace)})) return ${2 + index};`,
-    `if (profile) profile[${2 * index + 1}] = tenon_now() - start;`,
+    `tenon_note(profile, ${2 * index + 1}, start);`,
     '}',
   ];
 }

@@ -22,6 +22,7 @@ export interface HelperScope {
 export type Snippet = (name: string, t: HelperType, s: HelperScope) => string;
 
 export const inline = 'static inline __attribute__((always_inline))';
+export const outOfLine = 'static __attribute__((noinline))';
 
 /** Bytes of a scalar C type of ours: `f32` → 4. */
 export const widthOf = (element: string): number => Number(element.slice(1)) / 8;

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diagnostic, diagnosticOf, type Diagnostic } from '@tenon/plugin';
+import { openArtifact } from '@tenon/artifact';
+import { diagnostic, diagnosticOf, type ByteSource, type Diagnostic } from '@tenon/plugin';
 import { fileSource } from '@tenon/runtime/node';
 import type { ArtifactStore, StoredRecord } from '../environment.ts';
 import { writeFileAtomically } from './files.ts';
@@ -18,9 +19,19 @@ const recordSuffix = '.json';
 /** Left by processes that died; nobody writes for that long. */
 const staleMilliseconds = 3_600_000;
 
+/** What lies beside an artifact. Its own time says when the entry was last used. */
+interface Kept {
+  readonly record: StoredRecord;
+  /** When the artifact's file was written, in nanoseconds. */
+  readonly modified: string;
+}
+
+const modifiedTime = async (path: string): Promise<string> => String((await stat(path, { bigint: true })).mtimeNs);
+
 /**
  * Artifacts as ordinary files, so that they are loaded from where they lie, by range. Several processes may share the
- * folder: files appear whole, and a record names the digest of the artifact that it belongs to.
+ * folder: files appear whole, and a record names the digest of the artifact that it belongs to. A user's file may be a
+ * link to one of them (`shareFile`), and be written to: what was changed since it was kept is read and compared with its hashes.
  */
 export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }: ArtifactStoreOptions): ArtifactStore {
   const artifactPath = (key: string): string => join(folder, key + artifactSuffix);
@@ -34,7 +45,10 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
     for (const name of await readdir(folder).catch(() => [])) {
       const info = await stat(join(folder, name)).catch(() => null);
       if (info === null) continue;
-      if (name.endsWith(artifactSuffix)) entries.push({ key: name.slice(0, -artifactSuffix.length), bytes: info.size, used: info.mtimeMs });
+      if (name.endsWith(artifactSuffix)) {
+        const key = name.slice(0, -artifactSuffix.length);
+        entries.push({ key, bytes: info.size, used: ((await stat(recordPath(key)).catch(() => null)) ?? info).mtimeMs });
+      }
       else if (name.endsWith('.tmp') && Date.now() - info.mtimeMs > staleMilliseconds) await rm(join(folder, name), { force: true }).catch(() => {});
     }
     return entries;
@@ -52,19 +66,33 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
     }
   };
 
+  const keep = async (key: string, record: StoredRecord): Promise<void> => {
+    const kept: Kept = { record, modified: await modifiedTime(artifactPath(key)) };
+    await writeFileAtomically(recordPath(key), (sink) => Promise.resolve(sink.write(0, new TextEncoder().encode(JSON.stringify(kept)))));
+  };
+
   return {
     folder,
     async get(key) {
       const text = await readFile(recordPath(key), 'utf8').catch(() => null);
       if (text === null) return null;
+      const path = artifactPath(key);
+      let source: ByteSource | null = null;
       try {
-        const record = JSON.parse(text) as StoredRecord;
-        const path = artifactPath(key);
-        const source = fileSource(path);
-        const now = new Date();
-        await utimes(path, now, now).catch(() => {});
+        const { record, modified } = JSON.parse(text) as Kept;
+        source = fileSource(path);
+        if (await modifiedTime(path) === modified) {
+          const now = new Date();
+          await utimes(recordPath(key), now, now).catch(() => {});
+        } else {
+          const artifact = await openArtifact(source);
+          await artifact.verify();
+          if (artifact.digest !== record.digest) throw new Error('another artifact');
+          await keep(key, record).catch(() => {});
+        }
         return { path, record, source };
       } catch {
+        source?.close();
         await remove(key);
         return null;
       }
@@ -79,7 +107,7 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
           await remove(key);
           return null;
         }
-        await writeFileAtomically(recordPath(key), (sink) => Promise.resolve(sink.write(0, new TextEncoder().encode(JSON.stringify(record(written))))));
+        await keep(key, record(written));
         await evict(key);
         return path;
       } catch (error) {

@@ -6,7 +6,7 @@ import { cpuC } from '@tenon/target-cpu-c';
 import { TenonError, type Loader } from '@tenon/plugin';
 import type { Environment } from '../environment.ts';
 import { openArtifactStore } from './artifact-store.ts';
-import { copyFileAtomically, writeFileAtomically } from './files.ts';
+import { shareFile, writeFileAtomically } from './files.ts';
 import { codeIdentity } from './identity.ts';
 
 /** The folder of the cache for the option `cache`; null: none. */
@@ -40,5 +40,5 @@ export const nodeEnvironment: Environment = {
   },
   identity: codeIdentity,
   absolute: (uri) => (/^[a-z][a-z0-9+.-]+:/i.test(uri) || isAbsolute(uri) ? uri : resolve(uri)),
-  files: { write: writeFileAtomically, copy: copyFileAtomically },
+  files: { write: writeFileAtomically, share: shareFile },
 };

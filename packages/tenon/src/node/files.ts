@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ArtifactSink } from '@tenon/artifact';
 import { TenonError } from '@tenon/plugin';
@@ -32,15 +32,40 @@ export async function writeFileAtomically<T>(path: string, content: (sink: Artif
   });
 }
 
-/** Like {@link writeFileAtomically}, with contents that are in another file; shares its blocks where the file system can. */
-export async function copyFileAtomically(from: string, to: string): Promise<void> {
+/**
+ * Gives the cache's file `from` a second name outside, without another copy of its bytes where the file system can: a clone of its
+ * blocks, else a link. Only one link is made: writing to one file outside must not change another. (The cache tells by the
+ * time of change.) Throws `tenon/unwritable`.
+ */
+export async function shareFile(from: string, to: string): Promise<void> {
+  if (await sameFile(from, to)) return;
   await replacing(to, async (temporary) => {
     try {
-      await copyFile(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+      await copyFile(from, temporary, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+      return;
+    } catch {
+      // Most file systems cannot. What it left goes before the next attempt.
+      await rm(temporary, { force: true }).catch(() => {});
+    }
+    try {
+      await link(from, temporary);
+      // Counted afterwards: another process may do the same.
+      if ((await stat(temporary)).nlink === 2) return;
+      await rm(temporary);
+    } catch {
+      // Another file system, or one without links.
+    }
+    try {
+      await copyFile(from, temporary);
     } catch (cause) {
       throw unwritable(to, cause);
     }
   });
+}
+
+async function sameFile(a: string, b: string): Promise<boolean> {
+  const [x, y] = await Promise.all([a, b].map((path) => lstat(path, { bigint: true }).catch(() => null)));
+  return x != null && y != null && x.ino === y.ino && x.dev === y.dev && x.isFile();
 }
 
 async function replacing<T>(path: string, make: (temporary: string) => Promise<T>): Promise<T> {
