@@ -1,10 +1,10 @@
-import type { Attrs, Expr, ExprBuilder, InferCall, Operator, TensorType } from '@tenon/plugin';
+import type { Attrs, DecomposeCall, Expr, ExprBuilder, GraphBuilder, InferCall, Operator, TensorType, Value } from '@tenon/plugin';
 import { rankBetween, sameDType, tensorOf } from '../common/errors.ts';
 import { allocate, forEachIndex } from '../common/host-tensor.ts';
 import { arg, sample } from '../common/samples.ts';
 import { checkBias, groupsOf } from './conv.ts';
 import { sumOfProducts } from './products.ts';
-import { checkWindow, concreteWindow, padded, reach, windowOf } from './window.ts';
+import { checkWindow, concreteWindow, reach, windowOf } from './window.ts';
 
 function resultType(call: InferCall): TensorType {
   const { exprs, attrs } = call;
@@ -37,45 +37,104 @@ function resultType(call: InferCall): TensorType {
 const extraOf = (attrs: Attrs, spatial: number): readonly number[] =>
   (attrs['output_padding'] ?? new Array<number>(spatial).fill(0)) as readonly number[];
 
-/**
- * How an output position of one axis finds the inputs it gets contributions from. Without dilation only every
- * stride-th tap meets an input: those are the taps `p % stride + stride · j`.
- */
-interface AxisTaps {
-  /** Number of candidates j. */
-  readonly count: number;
-  /** The tap of candidate j at output position o. */
-  tap(o: Expr, j: Expr): Expr;
-  /** The input position, which may lie outside the input by less than the padding. */
-  position(o: Expr, j: Expr): Expr;
-  /** Whether candidate j is a tap that meets an input; null: always. */
-  valid(o: Expr, j: Expr): Expr | null;
-  /** The lowest and highest position. */
-  readonly low: Expr;
-  readonly high: Expr;
+/** One spatial axis of the convolution that computes every phase of the output: the positions that are equal modulo the stride. */
+interface PhaseAxis {
+  readonly stride: number;
+  /** Dilation of the convolution's taps. */
+  readonly dilation: number;
+  /** Taps of each phase. */
+  readonly taps: number;
+  /** Zeros around the input. */
+  readonly begin: Expr;
+  readonly end: Expr;
+  /** Output positions of each phase. */
+  readonly positions: Expr;
+  /** Where the result begins in the phases put together. */
+  readonly first: Expr;
 }
 
-function axisTaps(exprs: ExprBuilder, kernel: number, stride: number, dilation: number, begin: Expr, output: Expr): AxisTaps {
-  const full = (o: Expr): Expr => exprs.add(o, begin);
-  const high = exprs.floordiv(full(exprs.sub(output, 1)), stride);
-  if (dilation === 1) {
-    const count = Math.ceil(kernel / stride);
-    const tap = (o: Expr, j: Expr): Expr => exprs.add(exprs.mod(full(o), stride), exprs.mul(j, stride));
-    return {
-      count, tap, high,
-      position: (o, j) => exprs.sub(exprs.floordiv(full(o), stride), j),
-      valid: (o, j) => (kernel % stride === 0 ? null : exprs.lt(tap(o, j), kernel)),
-      low: exprs.sub(exprs.floordiv(begin, stride), count - 1),
-    };
-  }
-  const from = (o: Expr, j: Expr): Expr => exprs.sub(full(o), exprs.mul(j, dilation));
+/**
+ * Position a · stride + r of the full output is `Σ_j x[a − j] · w[r + stride · j]`: phase r is a convolution with every
+ * stride-th tap, from the last to the first. All phases are computed for the same range of a.
+ */
+function phaseAxis(exprs: ExprBuilder, size: Expr, kernel: number, stride: number, dilation: number, begin: Expr, output: Expr): PhaseAxis {
+  const own = stride === 1 ? dilation : 1;
+  const taps = stride === 1 ? kernel : Math.ceil(((kernel - 1) * dilation + 1) / stride);
+  const before = (taps - 1) * own;
+  const notNegative = (pad: Expr): Expr => (exprs.prove(exprs.ge(pad, 0)) === 'yes' ? pad : exprs.max(pad, 0));
+  // Pads of a convolution are not negative: where less of x is needed than there is, more is computed and cut off.
+  const padding = notNegative(exprs.sub(before, exprs.floordiv(begin, stride)));
+  const from = exprs.sub(before, padding);
+  const last = exprs.floordiv(exprs.sub(exprs.add(begin, output), 1), stride);
+  const end = notNegative(exprs.sub(exprs.add(last, 1), size));
   return {
-    count: kernel, high,
-    tap: (_, j) => j,
-    position: (o, j) => exprs.floordiv(from(o, j), stride),
-    valid: (o, j) => (stride === 1 ? null : exprs.eq(exprs.mod(from(o, j), stride), 0)),
-    low: exprs.floordiv(exprs.sub(begin, (kernel - 1) * dilation), stride),
+    stride, taps, dilation: own, begin: padding, end,
+    positions: exprs.sub(exprs.add(size, end), from),
+    first: exprs.sub(begin, exprs.mul(from, stride)),
   };
+}
+
+/** Weights [C, O/groups, k…] as those of a convolution, [groups · phases · O/groups, C/groups, taps…]. Computed from weights alone, so that it folds. */
+function phaseWeights(b: GraphBuilder, weight: Value, groups: number, axes: readonly PhaseAxis[], dilations: readonly number[]): Value {
+  const shape = (weight.type as TensorType).shape;
+  const [channels, perGroup, ...kernel] = shape as readonly [Expr, Expr, ...Expr[]];
+  const inner = b.exprs.floordiv(channels, groups);
+  const pad = (x: Value, before: number, counts: readonly number[]): Value => {
+    const rank = (x.type as TensorType).shape.length;
+    const none = new Array<number>(rank).fill(0);
+    return counts.every((n) => n === 0) ? x : b.call('shape.pad', [x], { pads: [...none, ...none.slice(0, before), ...counts] });
+  };
+  let w = weight;
+  let sizes = kernel.map((k) => b.exprs.valueOf(k)!);
+  const spread = axes.map((axis, i) => dilations[i]! / axis.dilation);
+  if (spread.some((d) => d > 1)) {
+    w = b.call('shape.reshape', [w], { shape: [channels, perGroup, ...sizes.flatMap((k) => [k, 1])] });
+    w = pad(w, 2, spread.flatMap((d) => [0, d - 1]));
+    sizes = sizes.map((k, i) => k * spread[i]!);
+    w = b.call('shape.reshape', [w], { shape: [channels, perGroup, ...sizes] });
+  }
+  w = pad(w, 2, axes.map((axis, i) => axis.taps * axis.stride - sizes[i]!));
+  // [groups, C/groups, O/groups, taps, stride, taps, stride …]
+  w = b.call('shape.reshape', [w], { shape: [groups, inner, perGroup, ...axes.flatMap((axis) => [axis.taps, axis.stride])] });
+  const tapAxes = axes.map((_, i) => 3 + 2 * i);
+  w = b.call('shape.reverse', [w], { axes: tapAxes });
+  w = b.call('shape.transpose', [w], { perm: [0, ...tapAxes.map((axis) => axis + 1), 2, 1, ...tapAxes] });
+  const phases = axes.reduce((n, axis) => n * axis.stride, groups);
+  return b.call('shape.reshape', [w], { shape: [b.exprs.mul(perGroup, phases), inner, ...axes.map((axis) => axis.taps)] });
+}
+
+/** All phases as channels of one convolution of stride 1, then phases interleaved and the result cut out. */
+function decompose({ args, attrs, results }: DecomposeCall, b: GraphBuilder): readonly Value[] | null {
+  const [x, weight, bias] = [args[0]!, args[1]!, args[2] ?? null];
+  const out = results[0];
+  if (x.type.kind !== 'tensor' || weight.type.kind !== 'tensor' || out?.kind !== 'tensor') return null;
+  const { exprs } = b;
+  const [batch, , ...sizes] = x.type.shape as readonly [Expr, Expr, ...Expr[]];
+  const [perGroup, ...kernel] = weight.type.shape.slice(1) as readonly [Expr, ...Expr[]];
+  const groups = attrs['groups'] as number;
+  const window = windowOf(exprs, attrs, sizes.length);
+  const axes = sizes.map((size, i) =>
+    phaseAxis(exprs, size, exprs.valueOf(kernel[i]!)!, window.strides[i]!, window.dilations[i]!, window.begin[i]!, out.shape[i + 2]!));
+  const phases = axes.map((axis) => axis.stride);
+  const count = phases.reduce((n, s) => n * s, 1);
+  const repeated = (v: Value): Value => {
+    const column = b.call('shape.reshape', [v], { shape: [groups, 1, perGroup] });
+    return b.call('shape.reshape', [b.call('shape.expand', [column], { shape: [groups, count, perGroup] })], { shape: [exprs.mul(perGroup, groups * count)] });
+  };
+  let y = b.call('nn.conv', [x, phaseWeights(b, weight, groups, axes, window.dilations), bias && count > 1 ? repeated(bias) : bias], {
+    groups, dilations: axes.map((axis) => axis.dilation), pads: [...axes.map((axis) => axis.begin), ...axes.map((axis) => axis.end)],
+  });
+  const channels = out.shape[1]!;
+  if (count > 1) {
+    // [N, groups, strides…, O/groups, positions…] to [N, groups, O/groups, position, stride, position, stride …]
+    const rank = axes.length;
+    y = b.call('shape.reshape', [y], { shape: [batch, groups, ...phases, perGroup, ...axes.map((axis) => axis.positions)] });
+    y = b.call('shape.transpose', [y], { perm: [0, 1, rank + 2, ...axes.flatMap((_, i) => [rank + 3 + i, 2 + i])] });
+    y = b.call('shape.reshape', [y], { shape: [batch, channels, ...axes.map((axis) => exprs.mul(axis.positions, axis.stride))] });
+  }
+  const whole = axes.every((axis, i) => exprs.valueOf(axis.first) === 0 && exprs.mul(axis.positions, axis.stride) === out.shape[i + 2]);
+  if (whole) return [y];
+  return [b.call('shape.slice', [y], { starts: axes.map((axis) => axis.first), sizes: out.shape.slice(2), axes: axes.map((_, i) => i + 2) })];
 }
 
 export const convTranspose: Operator = {
@@ -127,37 +186,7 @@ export const convTranspose: Operator = {
       }, bias && { tensor: bias, index: (p) => Math.floor(p / outArea) % channels });
       return [out];
     },
-    define({ args, attrs, results }, b) {
-      const { exprs } = b;
-      const [x, w, bias] = [args[0]!, args[1]!, args[2] ?? null];
-      const out = results[0]!;
-      const spatial = x.shape.length - 2;
-      const window = windowOf(exprs, attrs, spatial);
-      const groups = attrs['groups'] as number;
-      const zero = exprs.constant(0, out.dtype);
-      const axes = window.strides.map((stride, i) =>
-        axisTaps(exprs, exprs.valueOf(w.shape[i + 2]!)!, stride, window.dilations[i]!, window.begin[i]!, out.shape[i + 2]!));
-      const extents = axes.map((axis) => exprs.add(exprs.sub(axis.high, axis.low), 1));
-      const source = padded(b, x, axes.map((axis) => exprs.neg(axis.low)), extents, zero);
-      const inner = exprs.floordiv(x.shape[1]!, groups);
-      const perGroup = w.shape[1]!;
-      const sum = bias === null ? out : b.alloc('sum', out.dtype, out.shape);
-      b.reduce(sum, [inner, ...axes.map((axis) => axis.count)], zero, (acc, [n, o, ...p], [c, ...j]) => {
-        const channel = groups === 1 ? c! : exprs.add(exprs.mul(exprs.floordiv(o!, perGroup), inner), c!);
-        const at = axes.map((axis, i) => exprs.sub(axis.position(p[i]!, j[i]!), axis.low));
-        const tap = axes.map((axis, i) => axis.tap(p[i]!, j[i]!));
-        const product = exprs.mul(
-          b.load(source, [n!, channel, ...at]),
-          b.load(w, [channel, groups === 1 ? o! : exprs.mod(o!, perGroup), ...tap]),
-        );
-        let valid = exprs.constant(true, 'bool');
-        axes.forEach((axis, i) => {
-          valid = exprs.and(valid, axis.valid(p[i]!, j[i]!) ?? valid);
-        });
-        return exprs.add(acc, exprs.select(valid, product, zero));
-      });
-      if (bias !== null) b.compute(out, (index) => exprs.add(b.load(sum, index), b.load(bias, [index[1]!])));
-    },
+    decompose,
     cost(call) {
       const { exprs } = call;
       const x = call.tensor(0).shape;
