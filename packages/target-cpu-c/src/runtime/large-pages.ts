@@ -6,6 +6,9 @@ export const largePage = 2 << 20;
 /** Until then a model has been loaded and has run once, as a rule. */
 const delayMilliseconds = 200;
 
+/** Bytes that one call moves: some milliseconds, which a process that ends has to wait for. */
+const stepBytes = 4 * largePage;
+
 const MADV_HUGEPAGE = 14;
 const MADV_COLLAPSE = 25;
 
@@ -43,7 +46,7 @@ export class LargePages {
     if (at >= 0) this.#wanted.splice(at, 1);
   }
 
-  /** One page at a time, and never what a process would have to stay alive for. */
+  /** One step at a time, and never what a process would have to stay alive for. */
   #schedule(milliseconds: number): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -62,15 +65,16 @@ export class LargePages {
       this.#schedule(0);
       return;
     }
-    const { next } = wanted;
-    wanted.next += BigInt(largePage);
+    const { next, end } = wanted;
+    const bytes = end - next < stepBytes ? end - next : BigInt(stepBytes);
+    wanted.next += bytes;
     this.#scheduled = true;
-    advise.async(next, BigInt(largePage), MADV_COLLAPSE, (_error, status) => {
+    advise.async(next, bytes, MADV_COLLAPSE, (_error, status) => {
       this.#scheduled = false;
       if (status !== 0) {
         // Systems before Linux 6.1, or without room: it may come to it by itself later.
-        advise(wanted.next, wanted.end - wanted.next, MADV_HUGEPAGE);
-        wanted.next = wanted.end;
+        advise(next, end - next, MADV_HUGEPAGE);
+        wanted.next = end;
       }
       this.#schedule(0);
     });
