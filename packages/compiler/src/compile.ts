@@ -27,6 +27,11 @@ export interface CompileOptions {
   readonly config: Config;
   readonly host: Host;
   readonly signal?: AbortSignal;
+  /**
+   * Identity of the code that compiles, its plugins, configuration and targets: under it, what was made of single kernels is kept in
+   * the host's cache, and taken from there. Absent: every kernel is made anew.
+   */
+  readonly identity?: string;
   /** `done` of `total` where they are known. */
   readonly onProgress?: (step: string, done: number | null, total: number | null) => void;
   /** Code of targets other than the host is tried with these: where it does not load, its regions run on the host. */
@@ -86,8 +91,10 @@ export async function importModel(source: ByteSource, options: CompileOptions): 
 }
 
 async function withSession<T>(options: CompileOptions, body: (session: Session) => Promise<T>): Promise<T> {
-  const { config, host, signal, onProgress } = options;
-  const session = new Session({ config, host, ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) });
+  const { config, host, signal, onProgress, identity } = options;
+  const session = new Session({
+    config, host, ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }), ...(identity === undefined ? {} : { identity }),
+  });
   if (options.onDiagnostic !== undefined) session.hooks.diagnostic.tap('compile', options.onDiagnostic);
   try {
     return await body(session);
@@ -207,6 +214,7 @@ async function run(
   const placements = withLibraries(placed, dispatches);
   if (placed !== partitioned.placements) checkRequired(session.config, placements, report);
   module = await timed('link', null, () => manager.run('link', module, null));
+  await session.memo?.written();
   const linked = link({ module, session, targets, blobs, packings, placements, report, schedules, layouts, model, version });
   return {
     ...linked,

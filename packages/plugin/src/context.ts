@@ -4,7 +4,7 @@ import type { Diagnostic, DiagnosticInit } from './diagnostic.ts';
 import type { DType } from './dtype.ts';
 import type { Expr, ExprBuilder } from './expr.ts';
 import type { Effects, GraphFunction, Value } from './graph.ts';
-import type { ByteSource, Host } from './host.ts';
+import type { ByteSource, Host, Memo } from './host.ts';
 import type { ConstantDecl, IRModule, SourceDecl } from './module.ts';
 import type { Cost, FacetName, Facets, HostTensor, Operator } from './operator.ts';
 import type { Match, Pattern } from './pattern.ts';
@@ -17,6 +17,8 @@ export interface Context {
   readonly types: TypeBuilder;
   readonly host: Host;
   readonly signal: AbortSignal;
+  /** Where results may be kept; absent where the identity of the code is not known, or nothing is to be kept. */
+  readonly memo?: Memo;
 
   operator(name: string): Operator | undefined;
   operators(): readonly Operator[];

@@ -32,3 +32,15 @@ export interface Cache {
   get(key: string): Promise<Uint8Array | null>;
   put(key: string, bytes: Uint8Array): Promise<void>;
 }
+
+/**
+ * Results kept from one compilation to the next by the same code, with the same plugins, configuration and target: `of` is
+ * all else that a result depends on, in full. Values are plain data. What is not there, or damaged, is made again; a
+ * compilation gives the same bytes with a memo as without.
+ */
+export interface Memo {
+  /** null: nothing is kept of this. */
+  get(kind: string, of: string): Promise<unknown>;
+  /** Begins to keep a result; the compilation waits for that before it ends. */
+  put(kind: string, of: string, value: unknown): void;
+}

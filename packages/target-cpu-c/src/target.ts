@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Attrs, CodegenBlob, CodegenRegion, EntryManifest, Target, TargetContext } from '@tenon/plugin';
 import { intrinsicsOf, TenonError } from '@tenon/plugin';
 import { descriptionOf } from '@tenon/core';
-import { comment, entryDeclarations, generateEntry, generateKernel, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
+import { comment, entryDeclarations, generateEntry, keptKernels, kernelSymbol, Support, supportedDTypes, type Kernel } from './codegen/index.ts';
 import { archOf, describeDevice, requiredFeatures } from './device.ts';
 import { blobFormat, blobFormatVersion, type Requirements } from './runtime/format.ts';
 import { librarySupport, libraryUnits } from './libraries.ts';
@@ -129,6 +129,7 @@ async function writeRegions(regions: readonly CodegenRegion[], ctx: TargetContex
   for (const region of regions) {
     const { plan } = region;
     if (plan === null) throw new TypeError(`region ${region.name} has no plan: the C target takes kernels`);
+    const kept = await keptKernels([...region.functions.values()].filter((fn) => !generated.has(fn)), ctx.memo, { exprs, vectorBytes, facts: region.facts, intrinsics });
     const kernels: ({ kernel: Kernel; symbols: string[] } | null)[] = [];
     for (const launch of plan.launches) {
       if (launch.extern !== undefined) {
@@ -140,7 +141,7 @@ async function writeRegions(regions: readonly CodegenRegion[], ctx: TargetContex
       let known = generated.get(fn);
       if (known === undefined) {
         ctx.progress('generate C', generated.size);
-        const kernel = generateKernel(fn, { exprs, vectorBytes, facts: region.facts, intrinsics });
+        const kernel = kept.of(fn);
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
           if (!units.has(symbol)) {

@@ -3,7 +3,7 @@ import { compile as compileModel, type Compilation } from '@tenon/compiler';
 import { validateConfig } from '@tenon/core';
 import { TenonError, type ByteSource, type Config, type Diagnostic, type Host, type Loader } from '@tenon/plugin';
 import { bytesSource } from '@tenon/runtime';
-import { cacheKey, uncacheable } from './cache-key.ts';
+import { cacheKeys, uncacheable } from './cache-key.ts';
 import { mergeConfig } from './config.ts';
 import { formatDiagnostic } from './diagnostics.ts';
 import type { ArtifactStore, Environment, StoredRecord } from './environment.ts';
@@ -69,11 +69,14 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
     const store = env.store(options.cache ?? true, onDiagnostic);
     const uncached = store === null ? 'caching is off' : identity === null ? "the identity of Tenon's code is not known" : uncacheable(config, defaults.plugins);
     let key: string | null = null;
+    let kernels: string | null = null;
     if (store !== null && identity !== null && uncached === null) {
-      key = await cacheKey({
+      const keys = await cacheKeys({
         config, host, source, identity, signal: options.signal, defaultPlugins: defaults.plugins, uri: env.absolute(source.uri),
         contents: ArrayBuffer.isView(model) ? toHex(await sha256(model as Uint8Array)) : null,
       });
+      key = keys.artifact;
+      kernels = keys.identity;
       const found = await lookUp(store, key, host);
       if (found !== null) {
         found.record.diagnostics.forEach(onDiagnostic);
@@ -82,7 +85,7 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
         return { ...found.record, path, manifest: found.manifest, cached: true, key, uncached, read: () => readAll(host, path) };
       }
     }
-    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, uncached, options, loaders });
+    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, kernels, uncached, options, loaders });
   } catch (error) {
     throw options.signal?.aborted ? options.signal.reason : error;
   } finally {
@@ -94,6 +97,8 @@ interface BuildJob extends Setup {
   readonly source: ByteSource;
   readonly store: ArtifactStore | null;
   readonly key: string | null;
+  /** The identity under which what is made of kernels is kept; null: it is not. */
+  readonly kernels: string | null;
   readonly uncached: string | null;
   readonly options: BuildOptions;
   readonly loaders: readonly Loader[];
@@ -105,6 +110,7 @@ async function compileAndKeep(env: Environment, job: BuildJob): Promise<BuiltArt
   const compilation = await compileModel(source, {
     config, host: recording(host, dependencies), onDiagnostic: job.onDiagnostic,
     ...(loaders.length === 0 ? {} : { loaders }),
+    ...(job.kernels === null ? {} : { identity: job.kernels }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onProgress === undefined ? {} : { onProgress: (step, done, total) => options.onProgress!({ step, done, total }) }),
   });

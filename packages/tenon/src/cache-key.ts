@@ -35,8 +35,15 @@ export function uncacheable(config: Config, defaultPlugins: readonly Plugin[]): 
   return null;
 }
 
-/** A key under which the artifact of this compilation may be kept: SHA-256, in hex. Everything that can change a byte of it goes in. */
-export async function cacheKey(input: KeyInput): Promise<string> {
+export interface CacheKeys {
+  /** Under which the artifact of this compilation may be kept. Everything that can change a byte of it goes in. */
+  readonly artifact: string;
+  /** Everything but the model and its dims: under it, what is made of single kernels may be kept. */
+  readonly identity: string;
+}
+
+/** SHA-256, in hex. */
+export async function cacheKeys(input: KeyInput): Promise<CacheKeys> {
   const { config, host, source } = input;
   const session = new Session({ config, host, ...(input.signal === undefined ? {} : { signal: input.signal }) });
   try {
@@ -52,10 +59,8 @@ export async function cacheKey(input: KeyInput): Promise<string> {
       return { name: plugin.name, contract: plugin.contract, version: plugin.version, options: plain(plugin.options), code: known ? null : plain({ ...plugin, options: null }) };
     });
     const { passes, partition, dispatch, dims, foldLimit } = config;
-    return await digest({
-      format: formatVersion, code: input.identity, model: [input.uri, input.contents ?? source.id], targets, plugins,
-      options: { disable: passes?.disable, partition, dispatch, dims, foldLimit },
-    });
+    const identity = await digest({ format: formatVersion, code: input.identity, targets, plugins, options: { disable: passes?.disable, partition, dispatch, foldLimit } });
+    return { artifact: await digest({ identity, model: [input.uri, input.contents ?? source.id], dims }), identity };
   } finally {
     session.end();
   }

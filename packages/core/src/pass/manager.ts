@@ -71,11 +71,13 @@ function check(session: Session, module: IRModule, when: string): void {
   });
 }
 
-/** The session as a pass sees it. */
+/** The session as a pass sees it. What it keeps, it keeps for this target and machine alone. */
 export function contextFor(session: Session, target: ResolvedTarget | null): PassContext {
+  const memo = session.memo !== undefined && target !== null ? session.memo.scoped([target.name, target.form, target.options, target.device.features]) : session.memo;
   return new Proxy(session, {
     get(of, key) {
       if (key === 'target') return target;
+      if (key === 'memo') return memo;
       const value = Reflect.get(of, key, of) as unknown;
       return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(of) : value;
     },

@@ -10,6 +10,7 @@ import { FunctionBody } from '../build/tensor-builder.ts';
 import { createExprs, type Exprs } from '../expr/index.ts';
 import { matchPattern } from '../pattern/match.ts';
 import { packInline } from './constants.ts';
+import { CachedMemo } from './memo.ts';
 import { createHooks, type SessionHooks } from './hooks.ts';
 import { buildRegistry, type Registry } from './registry.ts';
 
@@ -17,6 +18,8 @@ export interface SessionOptions {
   readonly config: Config;
   readonly host: Host;
   readonly signal?: AbortSignal;
+  /** Identity of the code that compiles, its plugins, configuration and targets; absent: results are not kept in the host's cache. */
+  readonly identity?: string;
   readonly onProgress?: (step: string, done: number | null, total: number | null) => void;
 }
 
@@ -36,6 +39,7 @@ export class Session implements Context {
   readonly host: Host;
   readonly signal: AbortSignal;
   readonly config: Config;
+  readonly memo?: CachedMemo;
   readonly hooks: SessionHooks = createHooks();
   readonly registry: Registry;
   readonly diagnostics: Diagnostic[] = [];
@@ -47,6 +51,7 @@ export class Session implements Context {
     this.host = options.host;
     this.signal = options.signal ?? new AbortController().signal;
     this.#onProgress = options.onProgress;
+    if (options.identity !== undefined && this.host.cache !== null) this.memo = new CachedMemo(this.host.cache, options.identity);
     this.registry = buildRegistry(this.config.plugins ?? []);
     this.types = {
       tensor: (dtype, shape, annotations = {}) => {
