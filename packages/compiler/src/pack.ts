@@ -1,5 +1,6 @@
 import type { AttrValue, ConstantDecl, Context, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
 import { arrayFor } from '@tenon/interp';
+import { mapAxes, mappedShape, type AxisMap } from './axis-maps.ts';
 
 /**
  * How a schedule wants a constant input laid out: the named axis in tiles, outermost and innermost,
@@ -11,6 +12,8 @@ export interface Packing {
   readonly tile: number;
   /** The other axes of the original, in the order of the packed tensor. */
   readonly order: readonly number[];
+  /** What is applied to the tensor before (the transform of a filter, for instance). */
+  readonly maps?: readonly AxisMap[];
 }
 
 export function packingOf(fn: TensorFunction, input: string): Packing | null {
@@ -18,8 +21,8 @@ export function packingOf(fn: TensorFunction, input: string): Packing | null {
   return (all?.[input] as unknown as Packing | undefined) ?? null;
 }
 
-/** Packed constants by name: what they are made from and how. Equal names are equal constants. */
-export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing }>;
+/** Packed constants by name: the tensor that they are a layout of, after maps, and which. Equal names are equal constants. */
+export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing; /** As text. */ readonly maps: string }>;
 
 /**
  * Declares packed constants, each once per layout, and collects what they add to the module. The bytes are made when
@@ -44,11 +47,17 @@ export class Packer {
     const ctx = this.#ctx;
     const decl = value.constant ? this.#module.constants.get(value.name) : undefined;
     if (decl === undefined) return ctx.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
-    const name = `${value.name}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
+    const maps = packing.maps ?? [];
+    const layout: Packing = { axis: packing.axis, tile: packing.tile, order: packing.order };
+    const mapped = this.#mapped(value.name, maps);
+    const name = `${mapped}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
     let packed = this.#done.get(name);
     if (packed === undefined) {
       const shape = decl.type.shape.map((d: Expr) => ctx.exprs.valueOf(d)!);
-      const type = ctx.types.tensor(decl.type.dtype, packedShape(shape, packing));
+      const { dtype } = decl.type;
+      if (maps.length > 0 && dtype !== 'f32') return ctx.fail({ code: 'schedule/pack', message: `%${value.name} is to be transformed for a kernel, but is ${dtype}` });
+      const target = mappedShape(shape, maps);
+      const type = ctx.types.tensor(dtype, packedShape(target, layout));
       const bytes = ctx.exprs.valueOf(ctx.bytesOf(type))!;
       const original = decl.data.kind === 'range' ? `${this.#module.sources.get(decl.data.source)?.id ?? ''} ${decl.data.offset}` : decl.name;
       const source = ctx.addSource(name, {
@@ -57,7 +66,8 @@ export class Packer {
           // Read in pieces, one after the other: the last constant is kept.
           if (this.#latest?.name !== name) {
             this.#latest = null;
-            this.#latest = { name, bytes: packBytes(decl.type.dtype, shape, await ctx.constantBytes(this.#module, decl), packing) };
+            const bytes = await ctx.constantBytes(this.#module, decl);
+            this.#latest = { name, bytes: packBytes(dtype, target, maps.length === 0 ? bytes : mapBytes(bytes, shape, maps), layout) };
           }
           return this.#latest.bytes.subarray(offset, offset + length);
         },
@@ -65,7 +75,7 @@ export class Packer {
           this.#latest = null;
         },
       });
-      this.#packings.set(name, { original: value.name, shape, packing });
+      this.#packings.set(name, { original: mapped, shape: target, packing: layout, maps: JSON.stringify(maps) });
       this.sources.set(source.name, source);
       this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes }, view: null });
       packed = { name, type, constant: true };
@@ -73,6 +83,20 @@ export class Packer {
     }
     return packed;
   }
+
+  /** A name for a constant after maps, the same for equal maps. */
+  #mapped(value: string, maps: readonly AxisMap[]): string {
+    if (maps.length === 0) return value;
+    const known = [...new Set(Array.from(this.#packings.values(), (p) => p.maps))];
+    const at = known.indexOf(JSON.stringify(maps));
+    return `${value}.mapped_${at < 0 ? known.length : at}`;
+  }
+}
+
+function mapBytes(bytes: Uint8Array, shape: readonly number[], maps: readonly AxisMap[]): Uint8Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const values = new Float32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
+  return new Uint8Array(Float32Array.from(mapAxes(values, shape, maps)).buffer);
 }
 
 function packedShape(shape: readonly number[], { axis, tile, order }: Packing): number[] {
