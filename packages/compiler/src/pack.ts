@@ -1,6 +1,7 @@
 import type { Session } from '@tenon/core';
 import { arrayFor } from '@tenon/interp';
 import type { AttrValue, ConstantDecl, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
+import { mapAxes, mappedShape, type AxisMap } from './axis-maps.ts';
 
 /**
  * How a schedule wants a constant input laid out: the named axis in tiles, outermost and innermost,
@@ -12,6 +13,8 @@ export interface Packing {
   readonly tile: number;
   /** The other axes of the original, in the order of the packed tensor. */
   readonly order: readonly number[];
+  /** What is applied to the tensor before (the transform of a filter, for instance). */
+  readonly maps?: readonly AxisMap[];
 }
 
 export function packingOf(fn: TensorFunction, input: string): Packing | null {
@@ -19,8 +22,8 @@ export function packingOf(fn: TensorFunction, input: string): Packing | null {
   return (all?.[input] as unknown as Packing | undefined) ?? null;
 }
 
-/** Packed constants by name: what they are made from and how. Equal names are equal constants. */
-export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing }>;
+/** Packed constants by name: the tensor that they are a layout of, after maps, and which. Equal names are equal constants. */
+export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing; /** As text. */ readonly maps: string }>;
 
 /**
  * Declares packed constants, each once per layout, and collects what they add to the module. The bytes are made when
@@ -45,14 +48,20 @@ export class Packer {
     const session = this.#session;
     const decl = value.constant ? this.#module.constants.get(value.name) : undefined;
     if (decl === undefined) return session.fail({ code: 'schedule/pack', message: `%${value.name} is to be packed for a kernel, but is no constant` });
-    const name = `${value.name}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
+    const maps = packing.maps ?? [];
+    const layout: Packing = { axis: packing.axis, tile: packing.tile, order: packing.order };
+    const mapped = this.#mapped(value.name, maps);
+    const name = `${mapped}.packed_${packing.axis}_${packing.tile}_${packing.order.join('')}`;
     let packed = this.#done.get(name);
     if (packed === undefined) {
       const shape = decl.type.shape.map((d: Expr) => session.exprs.valueOf(d)!);
-      const type = session.types.tensor(decl.type.dtype, packedShape(shape, packing));
+      const { dtype } = decl.type;
+      if (maps.length > 0 && dtype !== 'f32') return session.fail({ code: 'schedule/pack', message: `%${value.name} is to be transformed for a kernel, but is ${dtype}` });
+      const target = mappedShape(shape, maps);
+      const type = session.types.tensor(dtype, packedShape(target, layout));
       const bytes = session.exprs.valueOf(session.bytesOf(type))!;
       const original = decl.data.kind === 'range' ? `${this.#module.sources.get(decl.data.source)?.id ?? ''} ${decl.data.offset}` : decl.name;
-      const job: PackJob = { name, dtype: decl.type.dtype, shape, packing, read: (memory) => session.readConstant(this.#module, decl, 0, memory) };
+      const job: PackJob = { name, dtype, shape, maps, mapped: target, packing: layout, read: (memory) => session.readConstant(this.#module, decl, 0, memory) };
       const readInto = (offset: number, destination: Uint8Array): Promise<void> => this.#latest.read(job, offset, destination);
       const source = session.addSource(name, {
         uri: 'memory:', bytes, id: `${original} ${name}`, readInto,
@@ -63,7 +72,7 @@ export class Packer {
         },
         close: () => this.#latest.release(),
       });
-      this.#packings.set(name, { original: value.name, shape, packing });
+      this.#packings.set(name, { original: mapped, shape: target, packing: layout, maps: JSON.stringify(maps) });
       this.sources.set(source.name, source);
       this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes }, view: null });
       packed = { name, type, constant: true };
@@ -71,12 +80,23 @@ export class Packer {
     }
     return packed;
   }
+
+  /** A name for a constant after maps, the same for equal maps. */
+  #mapped(value: string, maps: readonly AxisMap[]): string {
+    if (maps.length === 0) return value;
+    const known = [...new Set(Array.from(this.#packings.values(), (p) => p.maps))];
+    const at = known.indexOf(JSON.stringify(maps));
+    return `${value}.mapped_${at < 0 ? known.length : at}`;
+  }
 }
 
 interface PackJob {
   readonly name: string;
   readonly dtype: string;
+  /** Of the original, and after maps. */
   readonly shape: readonly number[];
+  readonly maps: readonly AxisMap[];
+  readonly mapped: readonly number[];
   readonly packing: Packing;
   /** Fills memory with the original's bytes. */
   readonly read: (memory: Uint8Array) => Promise<void>;
@@ -102,20 +122,21 @@ class PackedBytes {
     return next;
   }
 
-  async #make({ name, dtype, shape, packing, read }: PackJob): Promise<void> {
+  async #make({ name, dtype, shape, maps, mapped, packing, read }: PackJob): Promise<void> {
     this.#name = null;
     const { BYTES_PER_ELEMENT: width } = arrayFor(dtype);
-    const target = packedShape(shape, packing);
+    const target = packedShape(mapped, packing);
     const elements = (of: readonly number[]): number => of.reduce((a, b) => a * b, 1);
     const [size, packedSize] = [elements(shape), elements(target)];
     this.#original = atLeast(this.#original, size * width);
     this.#packed = atLeast(this.#packed, packedSize * width);
     await read(new Uint8Array(this.#original, 0, size * width));
     const lastTile = packedSize / Math.max(target[0]!, 1);
-    if (shape[packing.axis]! % packing.tile !== 0) new Uint8Array(this.#packed, (packedSize - lastTile) * width, lastTile * width).fill(0);
+    if (mapped[packing.axis]! % packing.tile !== 0) new Uint8Array(this.#packed, (packedSize - lastTile) * width, lastTile * width).fill(0);
     // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
     const as = (width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array) as typeof Int32Array;
-    moveElements(new as(this.#original, 0, size), new as(this.#packed, 0, packedSize), shape, target[0]!, packing);
+    const from = maps.length === 0 ? new as(this.#original, 0, size) : new Int32Array(Float32Array.from(mapAxes(new Float32Array(this.#original, 0, size), shape, maps)).buffer);
+    moveElements(from, new as(this.#packed, 0, packedSize), mapped, target[0]!, packing);
     this.#name = name;
   }
 

@@ -1,4 +1,4 @@
-import type { Buffer, Expr, ExprBuilder, LoopKind, Stmt } from '@tenon/plugin';
+import type { Buffer, Expr, ExprBuilder, For, LoopKind, Stmt } from '@tenon/plugin';
 import { seq } from '@tenon/core';
 import type { Names } from './rename.ts';
 
@@ -8,7 +8,7 @@ export interface LoopContext {
   readonly names: Names;
 }
 
-export function loop(ctx: LoopContext, extent: Expr, kind: LoopKind, body: (i: Expr) => Stmt): Stmt {
+export function loop(ctx: LoopContext, extent: Expr, kind: LoopKind, body: (i: Expr) => Stmt): For {
   const variable = ctx.names.fresh('i');
   return { kind: 'for', variable, extent, loop: kind, annotations: {}, body: body(ctx.exprs.variable(variable)) };
 }

@@ -90,6 +90,10 @@ export class Emitter {
   readonly buffers = new Map<string, BufferPlace>();
   /** Statements written at the current place. */
   lines: string[] = [];
+  /** Functions that the current one calls. */
+  readonly functions: string[] = [];
+  /** Types of C variables, as parameters of functions; null for registers, which cannot be handed over. */
+  readonly cTypes = new Map<string, string | null>();
   #names: NameScope = { parent: null, scalars: new Map(), vectors: new Map() };
   #uses = new Map<Expr, number>();
   #sizes = new Map<Expr, number>();
@@ -224,9 +228,15 @@ export class Emitter {
     return name;
   }
 
+  /** Writes the declaration of a variable that functions may be handed. */
+  declare(type: string, name: string, text: string): void {
+    this.cTypes.set(name, type);
+    this.push(`${type} ${name} = ${text};`);
+  }
+
   define(type: string, text: string): string {
     const name = this.fresh('t');
-    this.push(`const ${type} ${name} = ${text};`);
+    this.declare(`const ${type}`, name, text);
     return name;
   }
 }

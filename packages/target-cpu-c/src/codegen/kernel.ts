@@ -125,14 +125,15 @@ function writeFunction(
       em.bindings.set(name, em.exprs.variable(`n${k}`));
       // A scalar may be negative; a dim of a shape may not.
       em.facts.set(`n${k}`, options.facts.get(name) ?? { min: dims.has(name) ? 0 : null, max: null });
-      em.push(`const i64 n${k} = n[${k}];`);
+      em.declare('const i64', `n${k}`, `n[${k}]`);
     });
     [...fn.inputs, ...fn.outputs, ...temporaries].forEach((buffer, k) => {
       const type = elementType(buffer.dtype);
       em.buffers.set(buffer.name, { type, shape: buffer.shape.map((d) => em.canonical(d)), name: `a${k}`, kind: 'memory', lanes: 1, vectors: false });
       const element = stored.has(buffer.name) ? type.storage : `const ${type.storage}`;
-      em.push(`${element}* const a${k} = (${element}*)p[${k}];`);
+      em.declare(`${element}* const`, `a${k}`, `(${element}*)p[${k}]`);
     });
+    em.cTypes.set('scratch', 'char* const');
     const writer = new StatementWriter(em, parallel);
     writer.write(body, null);
     if (em.misfits.size > 0) {
@@ -140,7 +141,7 @@ function writeFunction(
       continue;
     }
     const text = `${em.support.text()}
-__attribute__((visibility("hidden"))) void ${kernelSymbol}(void* const* p, const i64* n, i64 begin, i64 end, char* scratch) {
+${em.functions.map((text) => `${text}\n`).join('')}__attribute__((visibility("hidden"))) void ${kernelSymbol}(void* const* p, const i64* n, i64 begin, i64 end, char* scratch) {
 ${indent(em.lines)}
 }
 `;

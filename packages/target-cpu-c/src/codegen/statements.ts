@@ -3,6 +3,7 @@ import type { Alloc, Expr, For, If, Let, Stmt } from '@tenon/plugin';
 import { atLane, forLanes, prefetch, store, tensorIntrinsic } from './access.ts';
 import { VectorContext, type Emitter } from './emitter.ts';
 import { emit, emitMask, maskWidth } from './expressions.ts';
+import { outline, outlined } from './outline.ts';
 import { elementType, floorPowerOfTwo } from './types.ts';
 import { canVectorize, lanesOf, readsMemory } from './vectorize.ts';
 
@@ -98,6 +99,7 @@ export class StatementWriter {
       this.#copies /= count;
       return;
     }
+    if (s.annotations[outlined] === true) return outline(em, () => this.#loop(extent, '0', this.#limit(extent), 1, (i) => this.#bound(s, i, v)));
     if (s.loop === 'unrolled') em.push('#pragma GCC unroll 8');
     this.#loop(extent, '0', this.#limit(extent), 1, (i) => this.#bound(s, i, v));
   }
@@ -120,6 +122,7 @@ export class StatementWriter {
   #loop(extent: Expr, from: string, to: string, step: number, body: (i: Expr) => void): void {
     const { em } = this;
     const name = em.fresh('it');
+    em.cTypes.set(name, 'const i64');
     em.facts.set(name, { min: 0, max: em.exprs.sub(extent, 1), ...(step > 1 ? { multipleOf: step } : {}) });
     em.block(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step === 1 ? `${name}++` : `${name} += ${step}`})`, () => body(em.exprs.variable(name)));
   }
@@ -187,11 +190,11 @@ export class StatementWriter {
       const width = dtype === 'bool' ? maskWidth(value, v) : type.valueBytes;
       em.statement([value], () => {
         const [text, element] = dtype === 'bool' ? [emitMask(em, value, v, width), `i${width * 8}`] : [emit(em, value, v), type.value];
-        em.push(`const ${em.support.vector(element, v.lanes)} ${name} = ${text};`);
+        em.declare(`const ${em.support.vector(element, v.lanes)}`, name, text);
       });
       v.lets.set(name, { dtype, width });
     } else {
-      em.statement([value], () => em.push(`const ${elementType(dtype).value} ${name} = ${emit(em, value, null)};`));
+      em.statement([value], () => em.declare(`const ${elementType(dtype).value}`, name, emit(em, value, null)));
       if (dtype === 'i64') em.facts.set(name, em.exprs.bounds(value, em.facts));
     }
     em.bind(s.variable, em.exprs.variable(name, dtype), () => this.write(s.body, v));
@@ -246,14 +249,16 @@ export class StatementWriter {
     const stack = this.#stack;
     if (fits && !type.half && type.kind !== 'bool' && !em.inMemory.has(s.buffer.name)) {
       em.buffers.set(s.buffer.name, { type, shape, name, kind: 'registers', lanes, vectors: false });
+      em.cTypes.set(name, null);
       em.push(`${em.support.vector(type.value, lanes)} ${name}[${vectors}];`);
     } else {
       em.buffers.set(s.buffer.name, { type, shape, name, kind: 'memory', lanes: 1, vectors: false });
       if (bytes !== null && bytes <= maxStackBuffer && this.#stack + bytes <= maxStackBytes) {
         this.#stack += bytes;
+        em.cTypes.set(name, `${type.storage}* const`);
         em.push(`${type.storage} ${name}[${bytes / type.bytes}] __attribute__((aligned(64)));`);
       } else {
-        em.push(`${type.storage}* const ${name} = (${type.storage}*)(scratch + ${emit(em, this.scratch, null)});`);
+        em.declare(`${type.storage}* const`, name, `(${type.storage}*)(scratch + ${emit(em, this.scratch, null)})`);
         const most = exprs.product(shape.map((d) => this.#most(d)));
         this.scratch = exprs.add(this.scratch, exprs.mul(exprs.ceildiv(exprs.mul(most, type.bytes), 64), 64));
       }

@@ -1,5 +1,6 @@
 import type { ScheduleRule } from '@tenon/plugin';
 import { contraction } from './contraction/rule.ts';
 import { rows } from './rows.ts';
+import { winograd } from './winograd/rule.ts';
 
-export const schedules: readonly ScheduleRule[] = [contraction, rows];
+export const schedules: readonly ScheduleRule[] = [winograd, contraction, rows];

@@ -3,6 +3,11 @@ export interface TileSize {
   readonly columns: number;
 }
 
+/** A tile, and the cycles of one step of the reduction for the whole result. */
+export interface TileChoice extends TileSize {
+  readonly cycles: number;
+}
+
 /** What the model takes from the machine. `width`: elements of a vector. */
 export interface Core {
   readonly width: number;
@@ -18,7 +23,7 @@ export interface Core {
  * columns of a tile, `depth` rows of them, do not fit into the first. A tile of `rows × vectors` needs registers for its
  * sums, one row of columns, and a broadcast.
  */
-export function tileSize(core: Core, rowExtent: number | null, columnExtent: number | null, depth: number | null): TileSize {
+export function tileSize(core: Core, rowExtent: number | null, columnExtent: number | null, depth: number | null): TileChoice {
   const { width, registers, vectorBytes, l1 } = core;
   const rowCount = rowExtent ?? 4096;
   const columnCount = columnExtent ?? 4096;
@@ -39,6 +44,6 @@ export function tileSize(core: Core, rowExtent: number | null, columnExtent: num
   }
   // Of about equal tiles the one with most rows: its columns are read less often.
   const least = Math.min(...candidates.map((c) => c.cost));
-  const { rows, columns } = candidates.filter((c) => c.cost <= least * 1.01).reduce((a, b) => (b.rows > a.rows ? b : a));
-  return { rows, columns };
+  const { rows, columns, cost } = candidates.filter((c) => c.cost <= least * 1.01).reduce((a, b) => (b.rows > a.rows ? b : a));
+  return { rows, columns, cycles: cost };
 }

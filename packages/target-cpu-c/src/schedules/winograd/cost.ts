@@ -1,0 +1,123 @@
+import type { TargetContext } from '@tenon/plugin';
+import { tileSize, type Core, type TileSize } from '../contraction/tile-size.ts';
+import { cacheBytes, lanes, vectorRegisters } from '../machine.ts';
+import { cookToom, mostProducts } from './cook-toom.ts';
+import { linearMap, operationsOf } from './linear-map.ts';
+import type { Convolution } from './plan.ts';
+import type { AxisTiles } from './transform.ts';
+
+/** One way to do a convolution by Winograd's algorithm, with its estimated seconds. */
+export interface Strategy {
+  /** Results of a tile along each axis with more than one tap. */
+  readonly step: number;
+  readonly axes: readonly AxisTiles[];
+  readonly tiles: number;
+  /** Rows (tiles) and columns (output channels) of the products in registers. */
+  readonly register: TileSize;
+  /** Tiles that go through all steps together; null: every step over all tiles before the next. */
+  readonly block: number | null;
+  readonly seconds: number;
+}
+
+/** Tiles have 2 or 4 results along an axis: 6 would save a fifth of the products, for an error ten times as large. */
+export const steps = [2, 4] as const;
+
+/** Larger blocks read weights less often, but are fewer to share among threads. */
+const mostBlock = 64;
+/** Bytes of weights that a core reads ahead from the caches behind its own, per cycle. */
+const streamed = 16;
+
+/** What the estimates take from the device: the core, and what its threads do in a second. */
+interface Machine {
+  readonly core: Core;
+  readonly threads: number;
+  /** Cycles of one core, where two vector multiply-adds are done in each. */
+  readonly cyclesPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly l2: number;
+  readonly launch: number;
+}
+
+function machineOf(ctx: TargetContext): Machine {
+  const { device } = ctx.target;
+  const width = lanes(ctx, 'f32');
+  const threads = typeof device.features['threads'] === 'number' ? Math.max(1, device.features['threads']) : 1;
+  const peak = device.peak['f32'] ?? 2.5e9 * threads * 4 * width;
+  return {
+    core: { width, registers: vectorRegisters(ctx), vectorBytes: 4 * width, l1: cacheBytes(ctx, 1) },
+    threads, cyclesPerSecond: peak / (threads * 4 * width), bytesPerSecond: device.bandwidth, l2: cacheBytes(ctx, 2), launch: device.launch.kernel,
+  };
+}
+
+const product = (numbers: readonly number[]): number => numbers.reduce((a, b) => a * b, 1);
+
+/** Seconds of the convolution as it is written. Weights come from memory: those of a whole network do not stay in caches. */
+export function directSeconds(conv: Convolution, ctx: TargetContext): number {
+  const machine = machineOf(ctx);
+  const { inputs, outputs } = conv.channels;
+  const taps = product(conv.window.map((axis) => axis.taps));
+  const extents = [...conv.batch, ...conv.window].map((axis) => axis.extent);
+  const row = Math.max(...extents);
+  const cycles = tileSize(machine.core, row, outputs, inputs * taps).cycles * inputs * taps * (product(extents) / row);
+  return Math.max(cycles / (machine.cyclesPerSecond * machine.threads), (4 * inputs * outputs * taps) / machine.bytesPerSecond);
+}
+
+/** The ways to do it with tiles of `step` results along an axis; none where there are no transforms of sufficient accuracy. */
+export function strategies(conv: Convolution, step: number, ctx: TargetContext): readonly Strategy[] {
+  if (conv.window.some((axis) => axis.taps > 1 && step + axis.taps - 1 > mostProducts)) return [];
+  const machine = machineOf(ctx);
+  const shape = shapeOf(conv, step);
+  const blocks = [...new Set(Array.from({ length: shape.tiles }, (_, n) => Math.ceil(shape.tiles / (n + 1))))].filter((b) => b <= mostBlock);
+  return [null, ...blocks].flatMap((block) => estimate(conv, shape, block, machine) ?? []);
+}
+
+export const fastest = (all: readonly Strategy[]): Strategy => all.reduce((a, b) => (b.seconds < a.seconds ? b : a));
+
+type Shape = Pick<Strategy, 'step' | 'axes' | 'tiles'>;
+
+function shapeOf(conv: Convolution, step: number): Shape {
+  const axes = conv.window.map((axis): AxisTiles => {
+    const m = axis.taps === 1 ? 1 : step;
+    return { step: m, products: m + axis.taps - 1, count: Math.ceil(axis.extent / m), transforms: cookToom(m, axis.taps) };
+  });
+  return { step, axes, tiles: product([...conv.batch.map((a) => a.extent), ...axes.map((a) => a.count)]) };
+}
+
+/** null where a block does not fit. */
+function estimate(conv: Convolution, shape: Shape, block: number | null, machine: Machine): Strategy | null {
+  const { core, threads, cyclesPerSecond, bytesPerSecond, l2, launch } = machine;
+  const { axes, tiles } = shape;
+  const { inputs, outputs } = conv.channels;
+  const products = product(axes.map((axis) => axis.products));
+  const register = tileSize(core, block ?? tiles, outputs, inputs);
+  const weightBytes = 4 * products * inputs * outputs;
+  const fromMemory = weightBytes / bytesPerSecond;
+  const { input, output } = transformCycles(axes);
+  const vectors = (channels: number): number => Math.ceil(channels / core.width);
+  const transforms = (count: number): number => count * (input * vectors(inputs) + output * vectors(outputs));
+  const multiply = products * inputs * register.cycles;
+  if (block === null) {
+    // What passes between the steps is written and read again, by other threads.
+    const passed = 4 * products * tiles * (inputs + outputs);
+    const passing = passed <= (l2 * threads) / 2 ? 0 : (2 * passed) / streamed;
+    const busy = (multiply + transforms(tiles) + passing) / (threads * cyclesPerSecond);
+    return { ...shape, register, block, seconds: Math.max(busy, fromMemory) + 2 * launch };
+  }
+  if (4 * products * block * (inputs + Math.min(register.columns, outputs)) > l2 / 2) return null;
+  const each = Math.max(multiply, weightBytes / streamed) + transforms(block);
+  const rounds = Math.ceil(Math.ceil(tiles / block) / threads);
+  return { ...shape, register, block, seconds: Math.max((each * rounds) / cyclesPerSecond, fromMemory) };
+}
+
+/** Cycles of the transforms of one tile and one vector of channels: half of one for an operation, one for a load or store. */
+function transformCycles(axes: readonly AxisTiles[]): { readonly input: number; readonly output: number } {
+  let [input, output] = [0, 0];
+  axes.forEach((axis, k) => {
+    // Axes before this one are transformed already.
+    const others = product(axes.slice(k + 1).map((a) => a.products));
+    input += (operationsOf(linearMap(axis.transforms.input)) * others * product(axes.slice(0, k).map((a) => a.products))) / 2;
+    output += (operationsOf(linearMap(axis.transforms.output)) * others * product(axes.slice(0, k).map((a) => a.step))) / 2;
+  });
+  const all = product(axes.map((a) => a.products));
+  return { input: input + 2 * all, output: output + all + product(axes.map((a) => a.step)) };
+}

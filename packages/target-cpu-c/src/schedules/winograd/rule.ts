@@ -1,0 +1,47 @@
+import { accept, reject, type ScheduleRule } from '@tenon/plugin';
+import { lanes } from '../machine.ts';
+import { stageContext } from '../rows.ts';
+import { directSeconds, fastest, steps, strategies } from './cost.ts';
+import { emit } from './emit.ts';
+import { convolutionOf } from './plan.ts';
+
+/** The share of the direct convolution's estimate that Winograd's must stay below: estimates are not better than that. */
+const worthwhile = 0.9;
+
+/**
+ * Convolutions with small windows, a step at a time, by Winograd's algorithm: tiles of the image and filters are transformed, multiplied
+ * element by element and summed over channels, which are products of matrices, and what comes out is transformed back.
+ * A tile of 4 × 4 results takes 36 products in place of 144. Weights are transformed when they are packed.
+ */
+export const winograd: ScheduleRule = {
+  id: 'cpu-c/winograd',
+  target: 'cpu-c',
+  specificity: 20,
+  doc: 'Winograd convolutions, where a cost model says that they take less time than direct ones.',
+  applies: (fn, ctx) => {
+    const conv = convolutionOf(fn, ctx);
+    if (typeof conv === 'string') return reject('schedule/winograd', conv);
+    const ways = steps.flatMap((step) => strategies(conv, step, ctx));
+    if (ways.length === 0) return reject('schedule/winograd', `there are no transforms of sufficient accuracy for windows of ${conv.window.map((axis) => axis.taps).join(' × ')}`);
+    const direct = directSeconds(conv, ctx);
+    if (fastest(ways).seconds < worthwhile * direct) return accept();
+    const times = steps.flatMap((step) => {
+      const those = ways.filter((s) => s.step === step);
+      return those.length === 0 ? [] : [`with tiles of ${step} at ${time(fastest(those).seconds)}`];
+    });
+    return reject('schedule/winograd-cost', `the direct convolution is estimated at ${time(direct)}, this ${times.join(', ')}`, `It is taken below ${worthwhile * 100} %.`);
+  },
+  apply: (fn, ctx, choices) => {
+    const conv = convolutionOf(fn, ctx);
+    if (typeof conv === 'string') throw new RangeError(conv);
+    const ways = steps.flatMap((step) => strategies(conv, step, ctx));
+    const step = choices.choose('tile', [...new Set(ways.map((s) => s.step))], fastest(ways).step);
+    const those = ways.filter((s) => s.step === step);
+    // 0: all tiles, one step of the algorithm after the other.
+    const block = choices.choose('block', those.map((s) => s.block ?? 0), fastest(those).block ?? 0);
+    return emit(fn, conv, those.find((s) => (s.block ?? 0) === block)!, stageContext(fn, ctx), lanes(ctx, 'f32'));
+  },
+};
+
+/** In microseconds. */
+const time = (seconds: number): string => `${Number((1e6 * seconds).toPrecision(3))} µs`;
