@@ -31,7 +31,7 @@ const percent = (value: number | null): string => (value === null ? '–' : `${v
 
 function limitNotes(limits: Limits): string[] {
   const told = Object.entries(limits).map(([loader, l]) => `limit of ${loader}, ${l.source}: ${(l.flops / 1e9).toFixed(0)} GFLOP/s, ${(l.bandwidth / 1e9).toFixed(1)} GB/s from memory`);
-  return told.length === 0 ? [] : [...told, 'above 100 %: from caches'];
+  return told.length === 0 ? [] : [...told, 'above 100 %: from caches, or with fewer operations than the model has'];
 }
 
 export function slowest(profile: RunProfile, count: number): readonly KernelProfile[] {

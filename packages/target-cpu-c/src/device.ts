@@ -46,8 +46,8 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
   const fma = macros.has('__FMA__') || macros.has('__aarch64__');
   const hertz = clockRate();
   // Two vector units, each a fused multiply-add per cycle: what current server and desktop cores have. Zen 4 computes
-  // 512 bits in two halves.
-  const units = vectorBytes === 64 && macros.has('__znver4__') ? 1 : 2;
+  // 512 bits in two halves; compilers that do not know it take it for Zen 3, which has no such vectors.
+  const units = vectorBytes === 64 && (macros.has('__znver4__') || macros.has('__znver3__')) ? 1 : 2;
   // Threads of one core share its vector units.
   const computing = Math.min(threads, physicalCores() ?? cores);
   const perSecond = (bytes: number): number => computing * hertz * (vectorBytes / bytes) * (fma ? 2 : 1) * units;

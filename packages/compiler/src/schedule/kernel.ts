@@ -112,13 +112,14 @@ function cut(fn: TensorFunction, flops: Expr, ctx: Ctx, dims: Scope): Omit<Sched
 }
 
 /**
- * Notes what the last launch computes of the operations that the kernel's definition has: its own loops tell no exact number
- * where tiles have edges. Launches before it move elements.
+ * Notes what the main launch, that of most operations, computes of the operations that the kernel's definition has: its own
+ * loops tell no exact number where tiles have edges, and an algorithm may do with fewer. Other launches count as they are.
  */
 function withFlops(launches: readonly Launch[], all: Expr, ctx: Ctx): readonly Launch[] {
-  const last = launches.at(-1)!;
-  const others = launches.slice(0, -1).map(({ fn }) => flopsOf(fn, ctx.exprs, ctx.intrinsics()));
-  const flops = ctx.exprs.valueOf(others.reduce((rest, f) => ctx.exprs.sub(rest, f), all));
+  const counted = launches.map(({ fn }) => flopsOf(fn, ctx.exprs, ctx.intrinsics()));
+  const known = counted.map((f) => ctx.exprs.valueOf(f));
+  const main = known.includes(null) ? launches.length - 1 : known.lastIndexOf(Math.max(...(known as number[])));
+  const flops = ctx.exprs.valueOf(counted.reduce((rest, f, i) => (i === main ? rest : ctx.exprs.sub(rest, f)), all));
   if (flops === null || flops < 0) return launches;
-  return [...launches.slice(0, -1), { ...last, fn: { ...last.fn, attrs: { ...last.fn.attrs, flops } } }];
+  return launches.map((launch, i) => (i === main ? { ...launch, fn: { ...launch.fn, attrs: { ...launch.fn.attrs, flops } } } : launch));
 }

@@ -1,5 +1,5 @@
 import { createExprs } from '@tenon/core';
-import type { CodegenRegion, Expr, LoopKind, Stmt, TensorFunction } from '@tenon/plugin';
+import type { CodegenRegion, Expr, For, LoopKind, Stmt, TensorFunction } from '@tenon/plugin';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { compileAll, regionOf, seq, statements, targetContext, type Compiled } from '../../test/harness.ts';
 import { generateKernel } from './kernel.ts';
@@ -127,6 +127,31 @@ describe('conditions', () => {
     const y = ramp(40);
     compiled.run(name, [y, y]);
     expect(y).toEqual(ramp(40, 1));
+  });
+});
+
+describe('loops as functions of their own', () => {
+  const [a, b] = [s.buffer('a', 'f32', [n, 40]), s.buffer('b', 'f32', [n, 40])];
+  const apart = (loop: For): For => ({ ...loop, annotations: { outlined: true } });
+  const scratch = s.buffer('scratch', 'f32', [4000], 'local');
+  const kept = s.buffer('kept', 'f32', [64], 'local');
+  // What they use from outside comes as arguments: buffers, sizes, loop variables, lets, scratch memory.
+  const fn = s.fn('apart', [a], [b], s.loop('i', n, 'parallel', s.let('t', exprs.add(v('i'), n), s.alloc(scratch,
+    apart(s.loop('j', 40, 'serial', s.store(scratch, [v('j')], exprs.add(s.load(a, v('i'), v('j')), exprs.cast(v('t'), 'f32'))))),
+    apart(s.loop('j', 2, 'serial', s.loop('k', 20, 'vectorized', s.store(b, [v('i'), exprs.add(exprs.mul(v('j'), 20), v('k'))], s.load(scratch, exprs.add(exprs.mul(v('j'), 20), v('k')))))))))));
+  define(fn);
+  test('compute the same', () => {
+    const y = new Float32Array(120);
+    compiled.run(fn.name, [ramp(120), y], [3], 1 << 16);
+    expect(y).toEqual(Float32Array.from({ length: 120 }, (_, k) => k + Math.floor(k / 40) + 3));
+    expect(generateKernel(fn, { exprs, vectorBytes: 64, facts: new Map() }).stages[0]!.text.match(/noinline/g)).toHaveLength(2);
+  });
+  test('stay where they are where they need registers from outside', () => {
+    const inside = s.fn('inside', [a], [b], s.loop('i', n, 'parallel', s.alloc(kept,
+      s.loop('k', 64, 'vectorized', s.store(kept, [v('k')], 1)),
+      apart(s.loop('j', 40, 'serial', s.loop('k', 64, 'vectorized', s.store(kept, [v('k')], exprs.mul(s.load(kept, v('k')), s.load(a, v('i'), v('j'))))))),
+      s.loop('k', 16, 'vectorized', s.store(b, [v('i'), v('k')], s.load(kept, v('k')))))));
+    expect(generateKernel(inside, { exprs, vectorBytes: 64, facts: new Map() }).stages[0]!.text).not.toContain('noinline');
   });
 });
 

@@ -5,7 +5,7 @@ import { split } from '../contraction/split.ts';
 import { launches } from '../rows.ts';
 import { formed, type StageContext } from '../stage.ts';
 import type { Convolution } from './plan.ts';
-import { emitProduct } from './product.ts';
+import { emitProduct, type Product } from './product.ts';
 import { overTiles, tileAt, transformInput, transformOutput } from './transform.ts';
 import type { Strategy } from './cost.ts';
 
@@ -99,6 +99,12 @@ function blockByBlock(job: Job, block: number, width: number): Stmt {
   const { axes, register } = strategy;
   const { inputs, outputs } = conv.channels;
   const count = Math.ceil(tiles / block);
+  const columnTiles = Math.ceil(outputs / register.columns);
+  // Panels come product by product, and tile of columns by tile of columns.
+  const next = (column: Expr, product: Expr): { readonly column: Expr; readonly product: Expr } => {
+    const panel = exprs.min(exprs.add(exprs.mul(column, products), exprs.add(product, 1)), columnTiles * products - 1);
+    return { column: exprs.floordiv(panel, products), product: exprs.mod(panel, products) };
+  };
   return parallelOver(ctx, [exprs.int(count)], ([at]) => {
     const nominal = exprs.mul(at!, block);
     const start = tiles % block === 0 ? nominal : exprs.min(nominal, tiles - block);
@@ -107,11 +113,11 @@ function blockByBlock(job: Job, block: number, width: number): Stmt {
     return alloc(image.buffer, seq([
       apart(overTiles(ctx, conv, axes, start, exprs.int(block), (tile, i) =>
         transformInput(ctx, conv, axes, tile, { start: exprs.int(0), count: exprs.int(inputs) }, width, image.buffer, (product, c) => image.at(product, i, c)))),
-      loop(ctx, exprs.int(Math.ceil(outputs / register.columns)), 'serial', (column) => forColumns(job, column, (columns, first) => {
+      loop(ctx, exprs.int(columnTiles), 'serial', (column) => forColumns(job, column, (columns, first) => {
         const sums = scratch(job, 'sums', block, columns, 'local');
         return alloc(sums.buffer, seq([
           apart(loop(ctx, exprs.int(products), 'serial', (product) => emitProduct(ctx, register, {
-            rows: block, columns, inputs,
+            rows: block, columns, inputs, beside: fetching(job, block, width, next(column, product)),
             from: (tile, c) => exprs.load(image.buffer, image.at(product, tile, c)),
             weight: (c, k) => exprs.load(job.weights, weightAt(job, column, product, c, k)),
             to: (tile, k) => ({ buffer: sums.buffer, indices: sums.at(product, tile, k) }),
@@ -122,6 +128,26 @@ function blockByBlock(job: Job, block: number, width: number): Stmt {
       })),
     ]));
   });
+}
+
+/** Weights of fewer bytes are there before they could be fetched ahead. */
+const worthFetching = 256 << 10;
+
+/**
+ * What the steps of a product do besides: every tile of rows fetches its share of the panel of weights that comes next, so that
+ * memory does not rest while they are multiplied. Panels are the weights of one product and one tile of columns.
+ */
+function fetching(job: Job, rows: number, width: number, next: { readonly column: Expr; readonly product: Expr }): Product['beside'] {
+  const { ctx: { exprs }, strategy: { register }, weights } = job;
+  if (4 * weights.shape.reduce((n, d) => n * exprs.valueOf(d)!, 1) < worthFetching) return undefined;
+  const visits = Math.ceil(rows / register.rows);
+  const vectors = Math.ceil(register.columns / width);
+  const share = Math.ceil(vectors / visits);
+  return (visit, input) => seq(Array.from({ length: share }, (_, i) => {
+    const vector = exprs.min(exprs.add(exprs.mul(visit, share), i), vectors - 1);
+    const fetched = exprs.load(weights, weightAt(job, next.column, next.product, input, exprs.mul(vector, width)));
+    return { kind: 'evaluate', value: exprs.make('call', 'i64', [fetched], 'prefetch') };
+  }));
 }
 
 /** A loop as a function of its own: the steps need registers for different things. */
@@ -137,6 +163,10 @@ function nestByNest(job: Job, width: number): { readonly temporaries: readonly B
   const sums = scratch(job, 'sums', tiles, outputs, 'global');
   const columnTiles = Math.ceil(outputs / register.columns);
   const part = channelsAtOnce;
+  const next = (product: Expr, column: Expr): { readonly column: Expr; readonly product: Expr } => {
+    const panel = exprs.min(exprs.add(exprs.mul(product, columnTiles), exprs.add(column, 1)), columnTiles * products - 1);
+    return { column: exprs.mod(panel, columnTiles), product: exprs.floordiv(panel, columnTiles) };
+  };
   const parts = (size: number, body: (channels: { readonly start: Expr; readonly count: Expr }) => Stmt, p: Expr): Stmt =>
     split(ctx, exprs.int(size), exprs.mul(p, part), part, [], (count, start) => body({ start, count: exprs.int(count) }));
   return {
@@ -145,7 +175,7 @@ function nestByNest(job: Job, width: number): { readonly temporaries: readonly B
       parallelOver(ctx, [tiles, Math.ceil(inputs / part)].map((n) => exprs.int(n)), ([t, p]) => tileAt(ctx, conv, axes, t!, (at) => parts(inputs, (channels) =>
         transformInput(ctx, conv, axes, at, channels, width, image.buffer, (product, c) => image.at(product, t!, c)), p!))),
       parallelOver(ctx, [products, columnTiles].map((n) => exprs.int(n)), ([product, column]) => forColumns(job, column!, (columns, first) => emitProduct(ctx, register, {
-        rows: tiles, columns, inputs,
+        rows: tiles, columns, inputs, beside: fetching(job, tiles, width, next(product!, column!)),
         from: (tile, c) => exprs.load(image.buffer, image.at(product!, tile, c)),
         weight: (c, k) => exprs.load(job.weights, weightAt(job, column!, product!, c, k)),
         to: (tile, k) => ({ buffer: sums.buffer, indices: sums.at(product!, tile, exprs.add(first, k)) }),

@@ -16,7 +16,7 @@ export interface Product {
   readonly weight: (input: Expr, column: Expr) => Expr;
   readonly to: (tile: Expr, column: Expr) => { readonly buffer: Buffer; readonly indices: readonly Expr[] };
   /** Statements of the step `input` of the tile of rows `visit`, beside its products. */
-  readonly beside?: (visit: Expr, input: Expr) => Stmt;
+  readonly beside?: ((visit: Expr, input: Expr) => Stmt) | undefined;
 }
 
 /** Register tiles for a product. */
