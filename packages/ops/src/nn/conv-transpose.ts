@@ -110,7 +110,7 @@ function decompose({ args, attrs, results }: DecomposeCall, b: GraphBuilder): re
   if (x.type.kind !== 'tensor' || weight.type.kind !== 'tensor' || out?.kind !== 'tensor') return null;
   const { exprs } = b;
   const [batch, , ...sizes] = x.type.shape as readonly [Expr, Expr, ...Expr[]];
-  const [perGroup, ...kernel] = weight.type.shape.slice(1) as readonly [Expr, ...Expr[]];
+  const [, perGroup, ...kernel] = weight.type.shape as readonly [Expr, Expr, ...Expr[]];
   const groups = attrs['groups'] as number;
   const window = windowOf(exprs, attrs, sizes.length);
   const axes = sizes.map((size, i) =>
