@@ -293,6 +293,37 @@ ${unary('end', 'a[v, w]')}`.replace('clamp_row(v)', 'min(max(v - 1, 0), 3)');
     expect(await shape({ out: [0, 1] })).toBe('v');
   });
 
+  it('order a temporary that is smaller than the result as that lies: what is written across is the smaller of the two', async () => {
+    const enlarged = (rows: number, between: number): string => `
+graph @main(%x: f32[4, 6]) -> (y: f32[${rows}, 6]) attrs {target = "k"} {
+  %1: f32[4, 6] = kernel @first(%x)
+  %2: f32[${rows}, 6] = kernel @enlarge(%1)
+  return %2
+}
+${unary('first', 'a[v, w] * 2f')}
+tensor @enlarge(a: f32[4, 6], out out: f32[${rows}, 6]) {
+  alloc between: f32[${between}, 6]
+  for i in 0..${between}, j in 0..6 {
+    block between(v: spatial = i, w: spatial = j) {
+      between[v, w] = a[v % 4, w]
+    }
+  }
+  for i in 0..${rows}, j in 0..6 {
+    block out(v: spatial = i, w: spatial = j) {
+      out[v, w] = between[v % ${between}, w] + 1f
+    }
+  }
+}
+`;
+    const first = async (text: string) => {
+      const found = await assigned(text, rule('one', ({ name }) => (name === 'first' ? { out: last } : null)));
+      await same(found, [[4, 6]]);
+      return /block between\((\w): /.exec(printModule(found.module))?.[1];
+    };
+    expect(await first(enlarged(16, 8))).toBe('v');
+    expect(await first(enlarged(4, 8))).toBe('w');
+  });
+
   it('keep shapes with dims, and scalars', async () => {
     const found = await assigned(`
 dims n in 1..8

@@ -226,11 +226,14 @@ function variant(b: Binding, { permutations: decided, frames }: Layouts, state: 
     if (permutation !== undefined) permutations.set(buffer.name, permutation);
   });
   const given = [...permutations.values()];
+  const exprs = state.ctx.exprs as Exprs;
   visitStmts(fn.body, (s) => {
     if (s.kind !== 'alloc') return;
     const { name, shape } = s.buffer;
-    // Temporaries lie as the rule would have them, else as what is around them.
-    const own = wishes[name] ?? given.find((p) => p.length === shape.length);
+    // Temporaries lie as the rule would have them, else as what is around them: where inputs and results lie differently, a
+    // temporary that is smaller than the result lies as that does, so that the smaller tensor is written across.
+    const larger = fn.outputs.find((o) => o.shape.length === shape.length && exprs.prove(exprs.lt(exprs.product(shape), exprs.product(o.shape))) === 'yes');
+    const own = wishes[name] ?? (larger === undefined ? given.find((p) => p.length === shape.length) : permutations.get(larger.name));
     if (own !== undefined) permutations.set(name, own);
   });
   const framed = new Map<string, Frame>();
@@ -240,7 +243,6 @@ function variant(b: Binding, { permutations: decided, frames }: Layouts, state: 
   };
   fn.inputs.forEach((buffer, i) => note(buffer.name, b.args[i]));
   fn.outputs.forEach((buffer, i) => note(buffer.name, b.results[i]));
-  const exprs = state.ctx.exprs as Exprs;
   const stored = framed.size === 0 ? fn : withFrames(fn, framed, (buffer) => permutations.get(buffer)!.at(-1)!, exprs);
   const permuted = permuteBuffers(stored, permutations as Permutations, exprs);
   const hash = hashFunction(permuted);

@@ -5,7 +5,7 @@ import { Contents, openFunctions, isPure } from '../graph.ts';
 
 /** Results up to this many elements are kept inline in the module. */
 const inlineLimit = 64;
-/** Results larger than their arguments are folded up to this many bytes: folding must not blow a model up. */
+/** Results more than twice as large as their arguments are folded up to this many bytes: folding must not blow a model up. */
 const growthLimit = 16 * 1024 * 1024;
 /** Results of operators without arguments, which cost nothing to compute again: up to this many bytes. */
 const makerLimit = 64 * 1024;
@@ -105,7 +105,7 @@ async function evaluateConstant(binding: Binding, module: ModuleUnderConstructio
     if (decl.view !== null) return null;
     argumentBytes += decl.data.kind === 'range' ? decl.data.bytes : decl.data.values.length * 8;
   }
-  if (resultBytes > limit || (resultBytes > argumentBytes && resultBytes > growthLimit)) return null;
+  if (resultBytes > limit || (resultBytes > 2 * argumentBytes && resultBytes > growthLimit)) return null;
   if (binding.args.length === 0 && resultBytes > makerLimit) return null;
 
   let results: readonly HostTensor[] | null;

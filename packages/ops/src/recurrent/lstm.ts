@@ -1,13 +1,14 @@
-import type { Attrs, Expr, Operator } from '@tenon/plugin';
-import { activationsDoc } from './activations.ts';
-import { sequenceSamples } from './samples.ts';
-import { costOfSequence, defineSequence, evaluateSequence, inferSequence, sequenceDoc, type Cell } from './sequence.ts';
+import type { Expr, Operator } from '@tenon/plugin';
+import type { Cell } from './cell.ts';
+import { recurrentOperators } from './sequence.ts';
 
 const cell: Cell = {
+  name: 'lstm',
   gates: 4,
   cellState: true,
   temporaries: [],
   activations: ['sigmoid', 'tanh', 'tanh'],
+  attrs: { coupled: false },
   evaluate: ({ size, h, c, input, recurrent, recurrentBias, peephole, activate, clip }, attrs) => {
     const gates = input.map((value, row) => value + recurrent(row, h) + recurrentBias(row));
     for (let j = 0; j < size; j++) {
@@ -17,14 +18,13 @@ const cell: Cell = {
       h[j] = activate(0, clip(gates[size + j]! + peephole(size + j) * c[j]!)) * activate(2, c[j]!);
     }
   },
-  emit: ({ b, size, h, c: state, gates, input, addRecurrent, recurrentBias, peephole, activate, clip }, attrs) => {
+  emit: ({ b, size, h, c: state, gates, each, biased, addRecurrent, peephole, activate, clip }, attrs) => {
     const { exprs: e } = b;
     const c = state!;
-    b.loop(e.mul(size, 4), (row) => {
-      b.store(gates, [row], e.add(input(row), recurrentBias(row)));
-      addRecurrent(row, row, h);
-    });
-    b.loop(size, (j) => {
+    const rows = e.mul(size, 4);
+    each(rows, (row) => b.store(gates, [row], biased(row)));
+    addRecurrent(e.int(0), rows, h);
+    each(size, (j) => {
       const gate = (k: number, cellState: Expr | null): Expr => {
         const row = e.add(j, e.mul(size, k));
         const value = b.load(gates, [row]);
@@ -41,24 +41,10 @@ const cell: Cell = {
   },
 };
 
-const lstm: Operator = {
-  name: 'nn.lstm',
-  doc: sequenceDoc
-    + 'Gates in order i, o, f, c. With hidden state h and cell state c: i = f₀(i + pᵢ·c), f = f₀(f + p_f·c) (1 − i where `coupled`), c ← f·c + i·f₁(c̃), o = f₀(o + pₒ·c), '
-    + 'h ← o·f₂(c); each gate stands for x·wᵀ + h·rᵀ + its biases; `peephole` [N, 3·H] holds pᵢ, pₒ, p_f. Defaults of f₀, f₁, f₂: sigmoid, tanh, tanh. '
-    + activationsDoc + ' Source: Hochreiter, Schmidhuber 1997; peepholes: Gers, Schmidhuber 2000.',
-  signature: {
-    params: ['x', 'w', 'r', 'bias?', 'lengths?', 'initial_h?', 'initial_c?', 'peephole?'],
-    attrs: { direction: 'forward', activations: null, clip: null, coupled: false } satisfies Attrs,
-    results: ['y', 'last_h', 'last_c'],
-  },
-  facets: {
-    infer: (call) => inferSequence(call, cell),
-    reference: (call) => evaluateSequence(call, cell),
-    define: (call, b) => defineSequence(call, b, cell),
-    cost: costOfSequence,
-    samples: () => sequenceSamples(cell, [{ coupled: true }, { activations: [{ name: 'hard_sigmoid' }, { name: 'softsign' }, { name: 'leaky_relu', alpha: 0.3 }] }]),
-  },
-};
-
-export const operators: readonly Operator[] = [lstm];
+export const operators: readonly Operator[] = recurrentOperators(
+  cell,
+  'Gates in order i, o, f, c. With hidden state h and cell state c: i = f₀(i + pᵢ·c), f = f₀(f + p_f·c) (1 − i where `coupled`), c ← f·c + i·f₁(c̃), o = f₀(o + pₒ·c), '
+  + 'h ← o·f₂(c); each gate stands for x·wᵀ + h·rᵀ + its biases; `peephole` [N, 3·H] holds pᵢ, pₒ, p_f. Defaults of f₀, f₁, f₂: sigmoid, tanh, tanh. '
+  + 'Source: Hochreiter, Schmidhuber 1997; peepholes: Gers, Schmidhuber 2000.',
+  [{ coupled: true }, { activations: [{ name: 'hard_sigmoid' }, { name: 'softsign' }, { name: 'leaky_relu', alpha: 0.3 }] }],
+);
