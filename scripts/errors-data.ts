@@ -295,6 +295,7 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'schedule/contraction': { cause: 'The function is no sum of products that register tiles suit; the message says what differs.' },
   'schedule/layout': { cause: 'A schedule rule asks for an order of axes that its function\'s buffers cannot have.', remedy: 'Correct `layouts` of the rule that the message names.' },
   'schedule/less-specific': { cause: 'A schedule rule that is more specific applies to the kernel.', remedy: 'Nothing; a higher `specificity` of the rule would prefer it.' },
+  'schedule/winograd': { cause: 'The function is no convolution that Winograd\'s algorithm makes faster; the message says what differs, or what it would take.' },
   'session/aborted': { cause: 'The `AbortSignal` given was aborted.', remedy: 'Nothing: that is what was asked for.' },
   'session/conflict': { cause: 'Two plugins declare the same operator, target, pass, rule or dtype.' },
   'session/contract-level': { cause: 'A plugin was built against another version of the contract than this compiler speaks.', remedy: 'Update the one that is older: the message says which.' },
