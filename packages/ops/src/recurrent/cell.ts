@@ -35,20 +35,21 @@ export interface NumberStep {
   clip(x: number): number;
 }
 
+/** A step of some samples in one direction; the first axis of all its buffers is the sample. */
 export interface StatementStep {
   readonly b: TensorBuilder;
   readonly size: Expr;
   readonly h: Buffer;
   readonly c: Buffer | null;
-  /** Space for all gates, [gates · H]. */
+  /** Space for all gates, [samples, gates · H]. */
   readonly gates: Buffer;
-  /** A loop whose iterations are independent. */
-  each(extent: Expr, body: (i: Expr) => void): void;
+  /** A loop over the samples that are not at their end, and for each of them one whose iterations are independent. */
+  each(extent: Expr, body: (sample: Expr, i: Expr) => void): void;
   /** x · w[row] + the input bias. */
-  input(row: Expr): Expr;
+  input(sample: Expr, row: Expr): Expr;
   /** The same with the recurrent bias. */
-  biased(row: Expr): Expr;
-  /** Adds state · r[row] to `count` elements of `gates` from row `first` on. */
+  biased(sample: Expr, row: Expr): Expr;
+  /** Adds state · r[row] to `count` elements of `gates` from row `first` on, for all samples. */
   addRecurrent(first: Expr, count: Expr, state: Buffer): void;
   /** null where there are no biases. */
   recurrentBias(row: Expr): Expr | null;

@@ -25,22 +25,22 @@ const cell: Cell = {
     const { exprs: e } = b;
     const linear = attrs['linear_before_reset'] === true;
     const two = e.mul(size, 2);
-    each(two, (row) => b.store(gates, [row], biased(row)));
+    each(two, (s, row) => b.store(gates, [s, row], biased(s, row)));
     addRecurrent(e.int(0), two, h);
-    each(two, (row) => b.store(gates, [row], activate(0, clip(b.load(gates, [row])))));
+    each(two, (s, row) => b.store(gates, [s, row], activate(0, clip(b.load(gates, [s, row])))));
     const resetState = temporary('reset_state');
-    if (!linear) each(size, (j) => b.store(resetState, [j], e.mul(b.load(gates, [e.add(j, size)]), b.load(h, [j]))));
-    each(size, (j) => {
+    if (!linear) each(size, (s, j) => b.store(resetState, [s, j], e.mul(b.load(gates, [s, e.add(j, size)]), b.load(h, [s, j]))));
+    each(size, (s, j) => {
       const row = e.add(j, two);
-      b.store(gates, [row], linear ? (recurrentBias(row) ?? e.constant(0, h.dtype)) : biased(row));
+      b.store(gates, [s, row], linear ? (recurrentBias(row) ?? e.constant(0, h.dtype)) : biased(s, row));
     });
     addRecurrent(two, size, linear ? h : resetState);
-    each(size, (j) => {
+    each(size, (s, j) => {
       const row = e.add(j, two);
-      const past = b.load(gates, [row]);
-      const candidate = activate(1, clip(linear ? e.add(input(row), e.mul(b.load(gates, [e.add(j, size)]), past)) : past));
-      const z = b.load(gates, [j]);
-      b.store(h, [j], e.add(e.mul(e.sub(e.constant(1, h.dtype), z), candidate), e.mul(z, b.load(h, [j]))));
+      const past = b.load(gates, [s, row]);
+      const candidate = activate(1, clip(linear ? e.add(input(s, row), e.mul(b.load(gates, [s, e.add(j, size)]), past)) : past));
+      const z = b.load(gates, [s, j]);
+      b.store(h, [s, j], e.add(e.mul(e.sub(e.constant(1, h.dtype), z), candidate), e.mul(z, b.load(h, [s, j]))));
     });
   },
 };

@@ -22,21 +22,21 @@ const cell: Cell = {
     const { exprs: e } = b;
     const c = state!;
     const rows = e.mul(size, 4);
-    each(rows, (row) => b.store(gates, [row], biased(row)));
+    each(rows, (s, row) => b.store(gates, [s, row], biased(s, row)));
     addRecurrent(e.int(0), rows, h);
-    each(size, (j) => {
+    each(size, (s, j) => {
       const gate = (k: number, cellState: Expr | null): Expr => {
         const row = e.add(j, e.mul(size, k));
-        const value = b.load(gates, [row]);
+        const value = b.load(gates, [s, row]);
         const weight = cellState && peephole(row);
         return clip(weight && cellState ? e.add(value, e.mul(weight, cellState)) : value);
       };
-      const before = b.let(b.load(c, [j]));
+      const before = b.let(b.load(c, [s, j]));
       const i = b.let(activate(0, gate(0, before)));
       const f = attrs['coupled'] === true ? e.sub(e.constant(1, c.dtype), i) : activate(0, gate(2, before));
       const now = b.let(e.add(e.mul(f, before), e.mul(i, activate(1, gate(3, null)))));
-      b.store(c, [j], now);
-      b.store(h, [j], e.mul(activate(0, gate(1, now)), activate(2, now)));
+      b.store(c, [s, j], now);
+      b.store(h, [s, j], e.mul(activate(0, gate(1, now)), activate(2, now)));
     });
   },
 };

@@ -13,9 +13,9 @@ const cell: Cell = {
     h.set(input.map((value, row) => activate(0, clip(value + recurrent(row, h) + recurrentBias(row)))));
   },
   emit: ({ b, size, h, gates, each, biased, addRecurrent, activate, clip }) => {
-    each(size, (row) => b.store(gates, [row], biased(row)));
+    each(size, (s, row) => b.store(gates, [s, row], biased(s, row)));
     addRecurrent(b.exprs.int(0), size, h);
-    each(size, (j) => b.store(h, [j], activate(0, clip(b.load(gates, [j])))));
+    each(size, (s, j) => b.store(h, [s, j], activate(0, clip(b.load(gates, [s, j])))));
   },
 };
 

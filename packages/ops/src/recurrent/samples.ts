@@ -36,5 +36,7 @@ export function stepsSamples(cell: Cell): readonly OperatorSample[] {
     sample([...products(3, 2, 2, 5), arg([2, cell.gates * 5], 'f32', [-1, 1]), given([1, 3], 'i64'), ...states(2, 2, 5)], { direction: 'bidirectional' }),
     sample([...products(2, 1, 1, 4, 'f64')], { direction: 'reverse', clip: 0.5 }, 1e-12),
     sample([...products(0, 2, 1, 3)]),
+    sample([...products(2, 11, 1, 5)]),
+    sample([...products(2, 18, 2, 3), null, given(Array.from({ length: 18 }, (_, i) => i % 3), 'i64'), ...states(2, 18, 3)], { direction: 'bidirectional' }),
   ];
 }

@@ -135,8 +135,12 @@ function evaluate(call: EvaluateCall, cell: Cell): readonly HostTensor[] {
 
 /** State elements whose weights one pass over the gates takes: sums are loaded and stored once for all of them. */
 const statesAtOnce = 4;
+/** Blocks that a batch is left in at least, as far as it has samples: they run in parallel. */
+const blocksAtLeast = 4;
+/** Samples that a block walks together at most: weights are loaded once for all of them. */
+const samplesAtMost = 4;
 
-/** One block that walks the steps, independent per direction and sample. */
+/** One block that walks the steps of some samples, independent per direction. */
 function define({ args, attrs, results }: DefineCall, b: TensorBuilder, cell: Cell): void {
   const { exprs: e } = b;
   const [products, r] = [args[0]!, args[1]!];
@@ -146,54 +150,73 @@ function define({ args, attrs, results }: DefineCall, b: TensorBuilder, cell: Ce
   const zero = e.constant(0, dtype);
   const chosen = activationsOf(attrs['activations']!, cell.activations, directionsOf(attrs));
   const limit = attrs['clip'] as number | null;
-  const each = (extent: Expr, body: (i: Expr) => void): void => b.loop(extent, body, e.valueOf(extent) === null ? 'serial' : 'vectorized');
+  const samples = Math.min(Math.max(Math.floor((e.valueOf(batch) ?? 1) / blocksAtLeast), 1), samplesAtMost);
+  const independent = (extent: Expr, body: (i: Expr) => void): void => b.loop(extent, body, e.valueOf(extent) === null ? 'serial' : 'vectorized');
 
-  b.block('recurrence', [directions, batch], ([n, sample]) => {
+  b.block('recurrence', [directions, e.ceildiv(batch, samples)], ([n, block]) => {
     const second = attrs['direction'] === 'bidirectional' ? e.eq(n!, 1) : e.constant(false, 'bool');
     const reverse = attrs['direction'] === 'reverse' ? e.constant(true, 'bool') : second;
-    const local = (name: string): Buffer => b.local(name, dtype, [size]);
+    const local = (name: string, extent = size): Buffer => b.local(name, dtype, [samples, extent]);
     const h = local('h');
     const c = cell.cellState ? local('c') : null;
-    const gates = b.local('gates', dtype, [rows]);
+    const gates = local('gates', rows);
     const temporaries = new Map(cell.temporaries.map((name) => [name, local(name)]));
+    // The last block walks the last sample again where the batch does not fill it.
+    const numberOf = (s: Expr): Expr => {
+      const sample = e.add(e.mul(block!, samples), s);
+      return samples === 1 || e.valueOf(e.mod(batch, samples)) === 0 ? sample : e.min(sample, e.sub(batch, 1));
+    };
+    const ends = lengths && b.local('ends', 'i64', [samples]);
+    const endOf = (s: Expr): Expr => (ends ? b.load(ends, [s]) : steps);
+    const everySample = (extent: Expr, body: (s: Expr, k: Expr) => void): void => b.loop(samples, (s) => independent(extent, (k) => body(s, k)));
+
     const addStates = (first: Expr, count: Expr, state: Buffer, from: Expr, states: number): void => {
-      const factors = Array.from({ length: states }, (_, i) => b.let(b.load(state, [e.add(from, i)])));
-      each(count, (row) => {
+      const each = Array.from({ length: states }, (_, i) => i);
+      const factors = Array.from({ length: samples }, (_, s) => each.map((i) => b.let(b.load(state, [s, e.add(from, i)]))));
+      independent(count, (row) => {
         const at = e.add(first, row);
-        b.store(gates, [at], factors.reduce((sum, factor, i) => e.add(sum, e.mul(factor, b.load(r, [n!, e.add(from, i), at]))), b.load(gates, [at])));
+        const weights = each.map((i) => b.let(b.load(r, [n!, e.add(from, i), at])));
+        factors.forEach((own, s) => b.store(gates, [s, at], own.reduce((sum, factor, i) => e.add(sum, e.mul(factor, weights[i]!)), b.load(gates, [s, at]))));
       });
     };
-    each(size, (k) => b.store(h, [k], initialH ? b.load(initialH, [n!, sample!, k]) : zero));
-    if (c) each(size, (k) => b.store(c, [k], initialC ? b.load(initialC, [n!, sample!, k]) : zero));
-    const length = lengths ? b.let(e.min(e.max(e.cast(b.load(lengths, [sample!]), 'i64'), 0), steps)) : steps;
+
+    if (ends) b.loop(samples, (s) => b.store(ends, [s], e.min(e.max(e.cast(b.load(lengths, [numberOf(s)]), 'i64'), 0), steps)));
+    everySample(size, (s, k) => b.store(h, [s, k], initialH ? b.load(initialH, [n!, numberOf(s), k]) : zero));
+    if (c) everySample(size, (s, k) => b.store(c, [s, k], initialC ? b.load(initialC, [n!, numberOf(s), k]) : zero));
+    const longest = ends && b.let(Array.from({ length: samples }, (_, s) => b.load(ends, [s])).reduce((x, y) => e.max(x, y)));
     b.loop(steps, (t) => {
-      b.if(e.lt(t, length), () => {
-        const at = b.let(e.select(reverse, e.sub(e.sub(length, 1), t), t));
-        const input = (row: Expr): Expr => b.load(products, [at, sample!, n!, row]);
-        cell.emit({
-          b, size, h, c, gates, each,
-          input,
-          biased: (row) => (bias ? e.add(input(row), b.load(bias, [n!, row])) : input(row)),
-          addRecurrent: (first, count, state) => {
-            const whole = e.floordiv(size, statesAtOnce);
-            b.loop(whole, (k) => addStates(first, count, state, e.mul(k, statesAtOnce), statesAtOnce));
-            b.loop(e.mod(size, statesAtOnce), (k) => addStates(first, count, state, e.add(e.mul(whole, statesAtOnce), k), 1));
-          },
-          recurrentBias: (row) => (bias ? b.load(bias, [n!, row]) : null),
-          peephole: (row) => (peepholes ? b.load(peepholes, [n!, row]) : null),
-          activate: (i, value) => {
-            const [first, other] = [chosen[0]![i]!, chosen.at(-1)![i]!];
-            const result = activateExpr(e, first, value);
-            return same(first, other) ? result : e.select(second, activateExpr(e, other, value), result);
-          },
-          clip: (value) => (limit === null ? value : e.min(e.max(value, e.constant(-limit, dtype)), e.constant(limit, dtype))),
-          temporary: (name) => temporaries.get(name)!,
-        }, attrs);
-        each(size, (k) => b.store(results[0]!, [at, n!, sample!, k], b.load(h, [k])));
-      }, () => each(size, (k) => b.store(results[0]!, [t, n!, sample!, k], zero)));
+      const at = (s: Expr): Expr => e.select(reverse, e.sub(e.sub(endOf(s), 1), t), t);
+      const whileRunning = (s: Expr, body: () => void, otherwise?: () => void): void => (ends ? b.if(e.lt(t, endOf(s)), body, otherwise) : body());
+      const input = (s: Expr, row: Expr): Expr => b.load(products, [at(s), numberOf(s), n!, row]);
+      const step = (): void => cell.emit({
+        b, size, h, c, gates, input,
+        each: (extent, body) => b.loop(samples, (s) => whileRunning(s, () => independent(extent, (i) => body(s, i)))),
+        biased: (s, row) => (bias ? e.add(input(s, row), b.load(bias, [n!, row])) : input(s, row)),
+        addRecurrent: (first, count, state) => {
+          const whole = e.floordiv(size, statesAtOnce);
+          b.loop(whole, (k) => addStates(first, count, state, e.mul(k, statesAtOnce), statesAtOnce));
+          b.loop(e.mod(size, statesAtOnce), (k) => addStates(first, count, state, e.add(e.mul(whole, statesAtOnce), k), 1));
+        },
+        recurrentBias: (row) => (bias ? b.load(bias, [n!, row]) : null),
+        peephole: (row) => (peepholes ? b.load(peepholes, [n!, row]) : null),
+        activate: (i, value) => {
+          const [first, other] = [chosen[0]![i]!, chosen.at(-1)![i]!];
+          const result = activateExpr(e, first, value);
+          return same(first, other) ? result : e.select(second, activateExpr(e, other, value), result);
+        },
+        clip: (value) => (limit === null ? value : e.min(e.max(value, e.constant(-limit, dtype)), e.constant(limit, dtype))),
+        temporary: (name) => temporaries.get(name)!,
+      }, attrs);
+      if (longest) b.if(e.lt(t, longest), step);
+      else step();
+      b.loop(samples, (s) => whileRunning(
+        s,
+        () => independent(size, (k) => b.store(results[0]!, [at(s), n!, numberOf(s), k], b.load(h, [s, k]))),
+        () => independent(size, (k) => b.store(results[0]!, [t, n!, numberOf(s), k], zero)),
+      ));
     });
-    each(size, (k) => b.store(results[1]!, [n!, sample!, k], b.load(h, [k])));
-    if (c) each(size, (k) => b.store(results[2]!, [n!, sample!, k], b.load(c, [k])));
+    everySample(size, (s, k) => b.store(results[1]!, [n!, numberOf(s), k], b.load(h, [s, k])));
+    if (c) everySample(size, (s, k) => b.store(results[2]!, [n!, numberOf(s), k], b.load(c, [s, k])));
   });
 }
 
