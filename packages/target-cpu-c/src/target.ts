@@ -141,7 +141,7 @@ async function writeRegions(regions: readonly CodegenRegion[], ctx: TargetContex
       let known = generated.get(fn);
       if (known === undefined) {
         ctx.progress('generate C', generated.size);
-        const kernel = kept.of(fn);
+        const { kernel, isNew } = kept.of(fn);
         const symbols = kernel.stages.map((stage) => {
           const symbol = `tenon_k_${createHash('sha256').update(stage.text).digest('hex').slice(0, 16)}`;
           if (!units.has(symbol)) {
@@ -154,7 +154,7 @@ async function writeRegions(regions: readonly CodegenRegion[], ctx: TargetContex
         });
         known = { kernel, symbols };
         generated.set(fn, known);
-        await turn();
+        if (isNew) await turn();
       }
       kernels.push(known);
     }

@@ -1,5 +1,5 @@
-import type { Dirent } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFileSync, utimesSync, type Dirent } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { hash64 } from '@tenon/artifact';
@@ -35,6 +35,9 @@ const prefixBytes = 16;
 /** Leftovers of processes that died are removed after an hour. */
 const staleMilliseconds = 3_600_000;
 
+/** Of which the system is asked side by side. */
+const filesAtOnce = 64;
+
 interface Entry {
   readonly path: string;
   readonly bytes: number;
@@ -66,14 +69,15 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
   const list = async (): Promise<Entry[]> => {
     const files: Dirent[] = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
     const entries: Entry[] = [];
-    for (const file of files) {
-      if (!file.isFile()) continue;
+    const look = async (file: Dirent): Promise<void> => {
       const path = join(file.parentPath, file.name);
       const info = await stat(path).catch(() => null);
-      if (!info) continue;
+      if (info === null) return;
       if (file.name.endsWith(suffix)) entries.push({ path, bytes: info.size, used: info.mtimeMs });
       else if (file.name.endsWith('.tmp') && Date.now() - info.mtimeMs > staleMilliseconds) await rm(path, { force: true }).catch(() => {});
-    }
+    };
+    const present = files.filter((file) => file.isFile());
+    for (let at = 0; at < present.length; at += filesAtOnce) await Promise.all(present.slice(at, at + filesAtOnce).map(look));
     return entries;
   };
 
@@ -91,10 +95,15 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
 
   return {
     folder,
+    // Entries are small and many: reading one takes less than handing it to another thread.
     async get(key) {
       const path = pathOf(key);
-      const file = await readFile(path).catch(() => null);
-      if (file === null) return null;
+      let file: Uint8Array;
+      try {
+        file = readFileSync(path);
+      } catch {
+        return null;
+      }
       const contents = file.subarray(prefixBytes);
       const prefix = new DataView(file.buffer, file.byteOffset, file.byteLength);
       const intact = file.length >= prefixBytes && prefix.getBigUint64(8, true) === BigInt(contents.length) && prefix.getBigUint64(0, true) === hash64(contents);
@@ -102,8 +111,12 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
         await rm(path, { force: true }).catch(() => {});
         return null;
       }
-      const now = new Date();
-      await utimes(path, now, now).catch(() => {});
+      try {
+        const now = new Date();
+        utimesSync(path, now, now);
+      } catch {
+        // Somebody removed it meanwhile, or the folder belongs to another user.
+      }
       return new Uint8Array(contents);
     },
     put: (key, bytes) => {

@@ -7,12 +7,12 @@ const kind = 'cpu-c kernel';
 /** C of kernels that earlier compilations wrote. */
 export interface KeptKernels {
   /** What is kept of a function, else what is generated now, and kept from then on. */
-  of(fn: TensorFunction): Kernel;
+  of(fn: TensorFunction): { readonly kernel: Kernel; readonly isNew: boolean };
 }
 
 /** Looks for all functions at once. The text depends on the function, but for its name, and on what is known of the numbers that it takes. */
 export async function keptKernels(functions: Iterable<TensorFunction>, memo: Memo | undefined, options: KernelOptions): Promise<KeptKernels> {
-  if (memo === undefined) return { of: (fn) => generateKernel(fn, options) };
+  if (memo === undefined) return { of: (fn) => ({ kernel: generateKernel(fn, options), isNew: true }) };
   const { exprs } = options;
   const found = new Map<TensorFunction, { readonly of: string; readonly kernel: Kernel | null }>();
   await Promise.all(Array.from(functions, async (fn) => {
@@ -23,10 +23,10 @@ export async function keptKernels(functions: Iterable<TensorFunction>, memo: Mem
   return {
     of(fn) {
       const { of, kernel } = found.get(fn)!;
-      if (kernel !== null) return kernel;
+      if (kernel !== null) return { kernel, isNew: false };
       const made = generateKernel(fn, options);
       memo.put(kind, of, encode(made));
-      return made;
+      return { kernel: made, isNew: true };
     },
   };
 }
