@@ -135,7 +135,7 @@ class PackedBytes {
     if (mapped[packing.axis]! % packing.tile !== 0) new Uint8Array(this.#packed, (packedSize - lastTile) * width, lastTile * width).fill(0);
     // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
     const as = (width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array) as typeof Int32Array;
-    const from = maps.length === 0 ? new as(this.#original, 0, size) : new Int32Array(Float32Array.from(mapAxes(new Float32Array(this.#original, 0, size), shape, maps)).buffer);
+    const from = maps.length === 0 ? new as(this.#original, 0, size) : new Int32Array(mapAxes(new Float32Array(this.#original, 0, size), shape, maps).buffer);
     moveElements(from, new as(this.#packed, 0, packedSize), mapped, target[0]!, packing);
     this.#name = name;
   }
