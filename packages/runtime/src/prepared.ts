@@ -74,7 +74,6 @@ export class Prepared {
   ) {
     this.entry = entry;
     this.#devices = devices;
-
     this.#constants = constants;
     this.callDims = callDims;
     this.key = key;
