@@ -160,7 +160,7 @@ export async function comparePlans(planned: PlannedModel, rounds: number, times?
       }
     }
     // Strategies that agree have one plan, and what is measured of it counts for all of them.
-    const identity = loaded.map((m) => m.manifest.report.placements.map((p) => `${p.region} ${p.rule}`).join('\n'));
+    const identity = loaded.map((m) => m.manifest.report.partition!.plan);
     const pooled = identity.map((plan) => measured.flatMap((times, s) => (identity[s] === plan ? times : [])));
     const plan = (s: number): Plan => {
       const report = loaded[s]!.manifest.report.partition!;

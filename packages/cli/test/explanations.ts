@@ -24,7 +24,7 @@ export function network(count: number, targets: readonly string[]): Explanation 
     return { target, operators: mine.length, regions: new Set(mine.map((o) => o.region)).size, flops: total((o) => o.flops!), seconds: total((o) => o.estimate!.seconds) };
   };
   const partition: PartitionReport = {
-    strategy: 'cost', chosen: 'cost', totals: { cost: 4.1e-3, greedy: 5.2e-3, host: 7.7e-3 }, dims: {}, targets: targets.map(share), transfers: { count: 0, bytes: 0, seconds: 0 },
+    strategy: 'cost', chosen: 'cost', totals: { cost: 4.1e-3, greedy: 5.2e-3, host: 7.7e-3 }, plan: 'plan:0', dims: {}, targets: targets.map(share), transfers: { count: 0, bytes: 0, seconds: 0 },
     whatIf: count < 10 ? [] : [{
       kind: 'operator', op: kinds[1]!, rule: null, operators: 3, locs: [operators[1]!.loc!, operators[9]!.loc!], target: targets[0]!, code: 'partition/no-rule', message: 'there is no rule',
       gain: 1.2e-3, seconds: 2.9e-3,

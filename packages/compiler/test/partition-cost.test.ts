@@ -60,6 +60,25 @@ describe('the plan', () => {
     expect(report.targets[0]!.flops).toBe(2 * 2 * 512 ** 3);
   });
 
+  it('that was measured as a whole counts by that, not by the sum of its parts', async () => {
+    const targets = [x1(['nn.matmul', 'nn.relu']), cpu];
+    const text = layers(512, 'nn.relu');
+    const [greedy, host] = [await split(targets, text, { strategy: 'greedy' }), await split(targets, text, { strategy: 'host' })];
+    expect(greedy.report.plan).not.toBe(host.report.plan);
+    const chosen = async (of: { readonly greedy?: number; readonly host?: number }): Promise<PartitionReport> => {
+      const plans = [...(of.greedy === undefined ? [] : [[greedy.report.plan, of.greedy] as const]), ...(of.host === undefined ? [] : [[host.report.plan, of.host] as const])];
+      return (await split(targets, text, { costs: { cpu: Object.fromEntries(plans) } })).report;
+    };
+    const estimated = (await chosen({})).totals;
+    expect(await chosen({ greedy: 1 })).toMatchObject({ chosen: 'host', plan: host.report.plan, totals: { greedy: 1, host: estimated.host } });
+    const faster = estimated.greedy! / 2;
+    expect(await chosen({ host: faster })).toMatchObject({ chosen: 'host', totals: { greedy: estimated.greedy, host: faster } });
+    expect(await chosen({ greedy: faster, host: faster })).toMatchObject({ chosen: 'greedy', plan: greedy.report.plan, totals: { greedy: faster, host: faster } });
+    // Another shape is another model.
+    const other = await split(targets, layers(256, 'nn.relu'), { costs: { cpu: { [greedy.report.plan]: 1 } } });
+    expect(other.report.chosen).toBe('greedy');
+  });
+
   it('is the cheapest of three, and the report has all their estimates', async () => {
     // Greedy puts the elementwise operators on a device that is far away; by cost only the product goes there.
     const text = `

@@ -3,6 +3,7 @@ import type { GraphFunction, HostTensor } from '@tenon/plugin';
 import { compileModule, type Compilation } from '@tenon/compiler';
 import { blobOf, DirectCall, regionFunction, type Blob, type BlobRegion } from './blobs.ts';
 import type { Case } from './cases/explore.ts';
+import { describeInstance } from './cases/instance.ts';
 import { describeCase, moduleOf, rangesOf } from './run-case.ts';
 import type { Regime } from './tensors.ts';
 import { bareHost, describeError, inputsFor, type Workbench } from './workbench.ts';
@@ -81,4 +82,17 @@ export async function exampleOf(bench: Workbench, s: Single, seed: number, regim
 export async function directCall(bench: Workbench, s: Single, loader: Loader, loaded: LoadedBlob, inputs: readonly HostTensor[], sizes: ReadonlyMap<string, number> = new Map()): Promise<DirectCall> {
   bench.step(`a call of ${describeCase(s.case)}`);
   return DirectCall.bind(loader, loaded, s.region, s.fn, inputs, sizes, bench.session);
+}
+
+export const about = (s: Single): string => describeInstance(s.case.instance);
+
+/** One check with a single: what `body` finds, or throws, is a failure of its rule; of the code given where it throws. */
+export async function guarded(bench: Workbench, s: Single, code: string, body: () => Promise<{ code: string; message: string } | null>): Promise<void> {
+  let problem: { code: string; message: string } | null;
+  try {
+    problem = await body();
+  } catch (error) {
+    problem = { code, message: describeError(error) };
+  }
+  bench.check(problem?.code ?? code, problem === null ? null : `${about(s)}: ${problem.message}`, s.case.rule.id);
 }

@@ -92,7 +92,7 @@ export interface Config {
     readonly require?: { readonly [target: string]: { readonly minCoverage?: number; readonly maxRegions?: number } };
     /**
      * Measured seconds by target, or `LIBRARY/ENTRY`, and key, before every estimate. Keys are those of `OperatorEstimate`; `launch.region` is
-     * the start of a region. `tenon bench MODEL --costs FILE` measures and writes them.
+     * the start of a region; with the host's, that of `PartitionReport.plan` is a run of the whole model under that plan. `tenon bench MODEL --costs FILE` measures and writes them.
      */
     readonly costs?: { readonly [target: string]: { readonly [key: string]: number } };
   };

@@ -54,8 +54,13 @@ export interface PartitionReport {
   readonly strategy: PartitionStrategy;
   /** The plan that was kept: the cheapest of those compared. */
   readonly chosen: PartitionStrategy;
-  /** Estimated seconds of one run under each plan; null where there is no such plan or it was not asked for. */
+  /**
+   * Seconds of one run under each plan: measured as a whole where `Config.partition.costs` has the plan, else estimated
+   * as the sum of its parts. null where there is no such plan or it was not asked for.
+   */
   readonly totals: { readonly cost: number | null; readonly greedy: number | null; readonly host: number | null };
+  /** Under which a measurement of the kept plan is found in `Config.partition.costs`, with the host's. */
+  readonly plan: string;
   /** The values of dims at which it was estimated. */
   readonly dims: { readonly [name: string]: number };
   /** The targets of the session in order of preference; the last is the host. */

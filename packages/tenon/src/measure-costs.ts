@@ -25,6 +25,10 @@ export type PlanTimes = (profile: RunProfile) => { readonly kernels: readonly nu
 const mostPlans = 6;
 /** Runs before those that count: clocks, caches and threads need so long, and what the JavaScript engine compiles. */
 const warmUp = { rounds: 2, milliseconds: 30 };
+/** Runs that count go on at least so long: of short runs more are needed to meet one that nothing disturbs. */
+const shortest = 50;
+/** Plans within this factor of the fastest are measured again, in so many turns. */
+const compared = { within: 1.25, turns: 4 };
 /** The key of the start of a region. */
 const launchKey = 'launch.region';
 
@@ -34,69 +38,98 @@ const measuredTimes: PlanTimes = ({ kernels, calls }) => ({
 
 /** A plan that was run. */
 interface Measured {
+  /** Its key. */
   readonly plan: string;
-  readonly costs: Costs;
+  readonly host: string;
+  readonly model: Model;
+  readonly inputs: Inputs;
+  costs: Costs;
   /** Seconds of all calls and transfers. */
-  readonly seconds: number;
+  seconds: number;
 }
 
 /**
  * Runs a model under the plans `host` and `greedy`, then under the plans with the least estimated time, and measures what its
- * operators take on each target, in the fastest run of each: as a whole, since kernels that are fastest in different runs make no run together. Where several operators share a kernel, its time is divided among them as their
- * estimates are; of an operator that was measured under several plans the fastest plan's measurement counts. Where another
+ * operators take on each target, in the fastest run of each: as a whole, since kernels that are fastest in different runs
+ * make no run together. Where several operators share a kernel, its time is divided among them as their estimates are; of an operator that was measured under several plans the fastest plan's measurement counts. Where another
  * plan is estimated to be faster than it was, the difference is charged to the starts of its accelerators' regions: it is
  * what changing between devices costs beyond kernels and transfers, such as cold caches.
+ *
+ * What the plans take as a whole is kept as well, and counts before the sum of their parts. Plans that are near the fastest
+ * are measured in turn for that: what disturbs the machine for a while disturbs all of them.
  */
 export async function measureCosts(api: Pick<Api, 'compile'>, file: ModelInput, options: MeasureOptions): Promise<Costs> {
   const { rounds = 20, inputs, times = measuredTimes } = options;
   const given = options.config?.partition?.costs ?? {};
   const measured: Measured[] = [];
+  const models: Model[] = [];
   const charges = new Map<string, number>();
   const fastest = (): Measured | null => measured.reduce<Measured | null>((a, b) => (a === null || b.seconds < a.seconds ? b : a), null);
   const known = (): Costs => {
     const all = [...measured, ...[fastest()].filter((m) => m !== null)].reduce((costs, m) => mergeCosts(costs, m.costs), given);
-    return Object.fromEntries(Object.entries(all).map(([target, costs]) => [target, { ...costs, ...(charges.has(target) ? { [launchKey]: (costs[launchKey] ?? 0) + charges.get(target)! } : {}) }]));
+    const charged = Object.fromEntries(Object.entries(all).map(([target, costs]) => [target, { ...costs, ...(charges.has(target) ? { [launchKey]: (costs[launchKey] ?? 0) + charges.get(target)! } : {}) }]));
+    return measured.reduce<Costs>((costs, m) => mergeCosts(costs, { [m.host]: { [m.plan]: m.seconds } }), charged);
+  };
+  const measure = async (m: Pick<Measured, 'model' | 'inputs'>, runs: number): Promise<Pick<Measured, 'costs' | 'seconds'>> => {
+    const profile = await fastestRun(m.model, m.inputs, runs, times, options.signal);
+    return { costs: attribute(m.model, profile, times), seconds: planSeconds(profile, times) };
   };
   /** Places the model, and runs it unless it ran under the same plan before. */
   const place = async (strategy: PartitionStrategy): Promise<{ readonly measured: Measured; readonly estimate: number; readonly regions: readonly (readonly [string, number])[] } | null> => {
     const config: Config = { ...options.config, partition: { ...options.config?.partition, strategy, costs: known(), require: {} } };
-    using model = await api.compile(file, { ...options, config });
-    const { placements, partition } = model.manifest.report;
+    const model = await api.compile(file, { ...options, config });
+    const { partition } = model.manifest.report;
+    models.push(model);
     if (partition === undefined || partition === null) return null;
-    const plan = placements.map((p) => `${p.region} ${p.rule}`).join('\n');
-    let found = measured.find((m) => m.plan === plan);
+    const { targets, transfers } = partition;
+    let found = measured.find((m) => m.plan === partition.plan);
     if (found === undefined) {
-      found = { plan, ...(await measurePlan(model, await inputs(model), rounds, times, options.signal)) };
+      const its = { plan: partition.plan, host: targets.at(-1)!.target, model, inputs: await inputs(model) };
+      found = { ...its, ...(await measure(its, rounds)) };
       measured.push(found);
+    } else {
+      models.pop()!.dispose();
     }
-    const { targets, totals, chosen } = partition;
     const used = targets.filter((t) => t.regions > 0).map((t) => [t.target, t.regions] as const);
-    const accelerators = used.filter(([name]) => name !== targets.at(-1)!.target);
-    return { measured: found, estimate: totals[chosen] ?? found.seconds, regions: accelerators.length > 0 ? accelerators : used };
+    const accelerators = used.filter(([name]) => name !== found.host);
+    return { measured: found, estimate: targets.reduce((sum, t) => sum + t.seconds, transfers.seconds), regions: accelerators.length > 0 ? accelerators : used };
   };
-  for (const strategy of ['host', 'greedy'] as const) {
-    try {
-      await place(strategy);
-    } catch (error) {
-      // Not every model can run on the host alone.
-      if (strategy !== 'host' || diagnosticOf(error)?.code !== 'partition/unsupported') throw error;
+  /** Measures the plans in turn that may be the fastest. */
+  const compare = async (): Promise<void> => {
+    const limit = fastest()!.seconds * compared.within;
+    const near = measured.filter((m) => m.seconds <= limit);
+    for (let turn = 0; near.length > 1 && turn < compared.turns; turn++) {
+      for (const m of near) {
+        const again = await measure(m, Math.ceil(rounds / compared.turns));
+        if (again.seconds < m.seconds) Object.assign(m, again);
+      }
     }
+  };
+  try {
+    for (const strategy of ['host', 'greedy'] as const) {
+      try {
+        await place(strategy);
+      } catch (error) {
+        // Not every model can run on the host alone.
+        if (strategy !== 'host' || diagnosticOf(error)?.code !== 'partition/unsupported') throw error;
+      }
+    }
+    let settled = false;
+    for (let i = 0; i < mostPlans; i++) {
+      const before = measured.length;
+      const placed = await place('cost');
+      if (placed === null || (settled && measured.length === before)) break;
+      await compare();
+      settled = true;
+      const excess = placed.measured.seconds - placed.estimate;
+      if (measured.length === before || placed.measured === fastest() || excess <= 0) continue;
+      const count = placed.regions.reduce((sum, [, n]) => sum + n, 0);
+      for (const [target] of placed.regions) charges.set(target, (charges.get(target) ?? 0) + excess / count);
+    }
+    return known();
+  } finally {
+    models.forEach((m) => m.dispose());
   }
-  for (let i = 0; i < mostPlans; i++) {
-    const before = measured.length;
-    const placed = await place('cost');
-    if (placed === null || (placed.measured === fastest() && measured.length === before)) break;
-    const excess = placed.measured.seconds - placed.estimate;
-    if (placed.measured === fastest() || excess <= 0) continue;
-    const count = placed.regions.reduce((sum, [, n]) => sum + n, 0);
-    for (const [target] of placed.regions) charges.set(target, (charges.get(target) ?? 0) + excess / count);
-  }
-  return known();
-}
-
-async function measurePlan(model: Model, inputs: Inputs, rounds: number, times: PlanTimes, signal: AbortSignal | undefined): Promise<Omit<Measured, 'plan'>> {
-  const profile = await fastestRun(model, inputs, rounds, times, signal);
-  return { costs: attribute(model, profile, times), seconds: planSeconds(profile, times) };
 }
 
 /** The fastest of some runs, by {@link planSeconds}, after others to warm up: what else the machine does makes runs longer. */
@@ -107,7 +140,8 @@ export async function fastestRun(model: Model, inputs: Inputs, rounds: number, t
     await model.run(inputs);
   }
   let fastest: RunProfile | null = null;
-  for (let i = 0; i < Math.max(1, rounds); i++) {
+  const start = performance.now();
+  for (let i = 0; i < Math.max(1, rounds) || performance.now() - start < shortest; i++) {
     signal?.throwIfAborted();
     const { profile } = await model.run(inputs, { profile: true });
     if (fastest === null || planSeconds(profile, times) < planSeconds(fastest, times)) fastest = profile;

@@ -9,18 +9,19 @@ import { solve } from './labelling/solve.ts';
 import { unsupported } from './unsupported.ts';
 
 /** Where every operator of a function goes, with what there was to choose from. */
-export interface Decision {
-  readonly module: IRModule;
-  readonly fn: GraphFunction;
+export interface Decision extends Round, Choice {
   readonly labels: ReadonlyMap<Binding, Claim>;
-  readonly offers: Offers;
-  readonly formulation: Formulation;
-  readonly evaluator: Evaluator;
-  readonly plan: Plan;
-  readonly chosen: PartitionStrategy;
   readonly totals: PartitionReport['totals'];
   /** Why targets were passed over, where the order of targets decided and not the cost. */
   readonly rejected: Claims['rejected'] | null;
+}
+
+/** A plan, by the strategy that found it. */
+interface Choice {
+  readonly chosen: PartitionStrategy;
+  readonly plan: Plan;
+  /** Seconds of the plan: measured as a whole, else estimated. */
+  readonly total: number;
 }
 
 /** One state of the function: as it came, or with some operators decomposed. */
@@ -32,7 +33,7 @@ interface Round {
   readonly evaluator: Evaluator;
 }
 
-/** Compares the plans of all strategies by one estimate and keeps the cheapest. */
+/** Compares the plans of all strategies, by what they take as a whole where that was measured, else by one estimate, and keeps the cheapest. */
 export function decideByCost(module: IRModule, name: string, session: Session, targets: readonly ResolvedTarget[]): Decision {
   const decompositions = new Decompositions(session, targets.at(-1)!);
   let current = module;
@@ -56,26 +57,34 @@ export function decideByCost(module: IRModule, name: string, session: Session, t
     const greedy = greedyPlan(state, targets);
     const host = evaluator.plan(new Int32Array(fn.bindings.length).fill(targets.length - 1));
     const cost = solve(evaluator.layout, evaluator, [greedy, host].flatMap((p) => (p === null ? [] : [p.labels])));
-    const totals = { cost: cost?.seconds ?? null, greedy: greedy?.seconds ?? null, host: host?.seconds ?? null };
+    const totals = { cost: totalOf(state, cost), greedy: totalOf(state, greedy), host: totalOf(state, host) };
     first ??= totals;
     // Equal plans: as the user prefers the targets, then the simpler one.
-    const plans: readonly (readonly [PartitionStrategy, Plan | null])[] = [['greedy', greedy], ['host', host], ['cost', cost]];
-    let best: readonly [PartitionStrategy, Plan] | null = null;
-    for (const [strategy, plan] of plans) if (plan !== null && (best === null || isBetter(plan, best[1]))) best = [strategy, plan];
+    const plans = { greedy, host, cost };
+    let best: Choice | null = null;
+    for (const chosen of ['greedy', 'host', 'cost'] as const) {
+      const plan = plans[chosen];
+      if (plan === null) continue;
+      const choice = { chosen, plan, total: totals[chosen]! };
+      if (best === null || isBetter(choice, best)) best = choice;
+    }
     if (best === null) throw unsupported(fn.bindings.filter((_, i) => targets.every((_, t) => evaluator.layout.single[i * targets.length + t]! < 0)), offers.refusals);
-    const [chosen, plan] = best;
+    const { plan, total } = best;
     // Greedy takes what the accelerators offer for whole operators; after a decomposition there is no way back to that.
-    if (greedy !== null && isWhole(state, greedy) && (whole === null || isBetter(greedy, whole.plan))) whole = decision(state, greedy, 'greedy', totals);
+    if (greedy !== null && isWhole(state, greedy)) {
+      const choice: Choice = { chosen: 'greedy', plan: greedy, total: totals.greedy! };
+      if (whole === null || isBetter(choice, whole)) whole = decision(state, choice, totals);
+    }
     const pieces = fn.bindings.filter((_, i) => state.formulation.offers[plan.units[i]!] === null);
     if (pieces.length > 0 && round < roundLimit) {
       current = decomposeBindings(current, name, session, pieces);
       continue;
     }
-    if (whole !== null && isBetter(whole.plan, plan)) return { ...whole, totals: { ...first, cost: plan.seconds } };
-    if (first === totals) return decision(state, plan, chosen, totals);
+    if (whole !== null && isBetter(whole, best)) return { ...whole, totals: { ...first, cost: total } };
+    if (first === totals) return decision(state, best, totals);
     // After decompositions by choice, the plans of the whole operators stand for greedy and host.
     const onHost = plan.labels.every((t) => t === targets.length - 1);
-    return decision(state, plan, onHost ? 'host' : 'cost', { ...first, cost: plan.seconds, ...(onHost ? { host: plan.seconds } : {}) });
+    return decision(state, { chosen: onHost ? 'host' : 'cost', plan, total }, { ...first, cost: total, ...(onHost ? { host: total } : {}) });
   }
 }
 
@@ -89,8 +98,9 @@ export function decideByOrder(module: IRModule, name: string, session: Session, 
   const state = prepare(lowered, fn, session, targets, offers, new Decompositions(session, targets.at(-1)!));
   const plan = greedyPlan(state, offered)!;
   const host = state.evaluator.plan(new Int32Array(fn.bindings.length).fill(targets.length - 1));
-  const totals = { cost: null, greedy: strategy === 'greedy' ? plan.seconds : null, host: host?.seconds ?? null };
-  return { ...decision(state, plan, strategy, totals), rejected: claims.rejected };
+  const total = totalOf(state, plan);
+  const totals = { cost: null, greedy: strategy === 'greedy' ? total : null, host: totalOf(state, host) };
+  return { ...decision(state, { chosen: strategy, plan, total }, totals), rejected: claims.rejected };
 }
 
 function prepare(module: IRModule, fn: GraphFunction, session: Session, targets: readonly ResolvedTarget[], offers: Offers, decompositions: Decompositions): Round {
@@ -114,11 +124,26 @@ function greedyPlan({ fn, offers, formulation, evaluator }: Round, targets: read
 }
 
 /** Fits the memory of targets better, or takes less time; equal but for rounding is not better. */
-const isBetter = (a: Plan, b: Plan): boolean => a.overflow < b.overflow || (a.overflow === b.overflow && a.seconds < b.seconds * (1 - 1e-9));
+const isBetter = (a: Choice, b: Choice): boolean => a.plan.overflow < b.plan.overflow || (a.plan.overflow === b.plan.overflow && a.total < b.total * (1 - 1e-9));
 
 const isWhole = ({ formulation }: Round, plan: Plan): boolean => plan.units.every((c) => formulation.offers[c] !== null);
 
-function decision(state: Round, plan: Plan, chosen: PartitionStrategy, totals: PartitionReport['totals']): Decision {
-  const labels = new Map(state.fn.bindings.map((b, i) => [b, state.formulation.offers[plan.units[i]!]!]));
-  return { ...state, labels, plan, chosen, totals, rejected: null };
+function decision(state: Round, choice: Choice, totals: PartitionReport['totals']): Decision {
+  const labels = new Map(state.fn.bindings.map((b, i) => [b, state.formulation.offers[choice.plan.units[i]!]!]));
+  return { ...state, ...choice, labels, totals, rejected: null };
+}
+
+/** Seconds of a plan: measured as a whole, else estimated. */
+function totalOf(state: Round, plan: Plan): number;
+function totalOf(state: Round, plan: Plan | null): number | null;
+function totalOf(state: Round, plan: Plan | null): number | null {
+  const { costs, targets } = state.formulation;
+  return plan === null ? null : (costs.measuredPlan(targets.at(-1)!.name, () => planKeyOf(state, plan)) ?? plan.seconds);
+}
+
+/** Under which a measurement of a whole plan is kept. */
+export function planKeyOf({ fn, formulation: { costs, targets, offers } }: Round, { labels, units }: Plan): string {
+  const first = new Map<number, number>();
+  units.forEach((unit, i) => first.has(unit) || first.set(unit, i));
+  return costs.planKeyOf(fn.bindings, (i) => ({ target: targets[labels[i]!]!.name, rule: offers[units[i]!]?.rule ?? 'decomposed', unit: first.get(units[i]!)! }));
 }

@@ -8,6 +8,8 @@ const typicalDim = 64;
 
 /** The key of the measured start of a region. */
 const launchKey = 'launch.region';
+/** Keys of whole plans begin so. */
+const planPrefix = 'plan:';
 
 export interface Figure {
   readonly seconds: number;
@@ -38,6 +40,7 @@ export class CostModel {
   readonly #badRules = new Set<string>();
   readonly #users = new Map<Value, Binding[]>();
   readonly #contents: Contents;
+  #plansMeasured: boolean | null = null;
 
   constructor(fn: GraphFunction, module: IRModule, session: Session) {
     this.#session = session;
@@ -105,6 +108,19 @@ export class CostModel {
   measured(target: string, bindings: readonly Binding[]): number | null {
     const known = this.#session.config.partition?.costs?.[target];
     return known === undefined ? null : (known[this.keyOf(bindings)] ?? null);
+  }
+
+  /** Seconds of one run of a whole plan, where the configuration has them measured. They are kept with the host's. */
+  measuredPlan(host: string, key: () => string): number | null {
+    const known = this.#session.config.partition?.costs?.[host];
+    this.#plansMeasured ??= known !== undefined && Object.keys(known).some((k) => k.startsWith(planPrefix));
+    return this.#plansMeasured ? (known![key()] ?? null) : null;
+  }
+
+  /** The key of a measurement of a whole plan: all operators, each with its target, rule and the match that it is in. */
+  planKeyOf(bindings: readonly Binding[], placed: (i: number) => { readonly target: string; readonly rule: string; readonly unit: number }): string {
+    const marked = bindings.map((b, i) => ({ ...b, attrs: { ...b.attrs, placed: { ...placed(i) } } }));
+    return planPrefix + costKey(marked, this.#session, this.dims).replace(/^.*:/s, '');
   }
 
   /** By the formula of a rule, or of an entry of a library; null where there is none that gives a time. */

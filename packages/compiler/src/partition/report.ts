@@ -1,5 +1,5 @@
 import { diagnostic, TenonError, type Config, type Diagnostic, type PartitionReport, type Placement, type TargetShare } from '@tenon/plugin';
-import type { Decision } from './decide.ts';
+import { planKeyOf, type Decision } from './decide.ts';
 import { inUnits } from './rejections.ts';
 import { whatIfs } from './what-if.ts';
 
@@ -8,7 +8,7 @@ export function reportOf(decision: Decision, asked: PartitionReport['strategy'])
   const { formulation, plan, chosen, totals } = decision;
   const { problem, targets, bindings, costs } = formulation;
   return {
-    strategy: asked, chosen, totals, dims: Object.fromEntries(costs.dims),
+    strategy: asked, chosen, totals, plan: planKeyOf(decision, plan), dims: Object.fromEntries(costs.dims),
     targets: targets.map(({ name }, t): TargetShare => {
       const nodes = bindings.flatMap((_, i) => (plan.labels[i] === t ? [i] : []));
       const units = new Set(nodes.map((i) => plan.units[i]!));

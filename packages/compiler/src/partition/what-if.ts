@@ -25,7 +25,7 @@ interface Change {
  * of the device. Of many changes, those with the largest quick bound are estimated by placing the model again.
  */
 export function whatIfs(decision: Decision): readonly WhatIf[] {
-  const { formulation, plan } = decision;
+  const { formulation, plan, total } = decision;
   const { problem } = formulation;
   const changes = changesOf(decision)
     .map((change) => ({ change, bound: boundOf(change, decision) }))
@@ -40,10 +40,11 @@ export function whatIfs(decision: Decision): readonly WhatIf[] {
     const better = solveQuickly(layout, new Evaluator(layout), [plan.labels, moved], change.candidates[0]!.target);
     if (better === null || better.overflow > plan.overflow || better.seconds >= plan.seconds * (1 - 1e-9)) continue;
     const { kind, refusal } = change;
+    const gain = plan.seconds - better.seconds;
     const locs = [...change.nodes].sort((a, b) => a - b).map((i) => formulation.bindings[i]!).map(placeOf);
     found.push({
       kind, target: refusal.target, op: refusal.binding.callee, rule: refusal.rule, code: refusal.code, message: refusal.message,
-      operators: change.nodes.size, locs: locs.slice(0, locsShown), seconds: better.seconds, gain: plan.seconds - better.seconds,
+      operators: change.nodes.size, locs: locs.slice(0, locsShown), seconds: Math.max(0, total - gain), gain,
     });
   }
   return found.sort((a, b) => b.gain - a.gain);

@@ -2,10 +2,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { GraphFunction } from '@tenon/plugin';
-import { describeInstance } from '../cases/instance.ts';
 import { moduleOf, rangesOf } from '../run-case.ts';
-import { directCall, exampleOf, single, singles, type Single } from '../single.ts';
-import { describeError, inputsFor, resultsOf, type Workbench } from '../workbench.ts';
+import { about, directCall, exampleOf, guarded, single, singles, type Single } from '../single.ts';
+import { inputsFor, resultsOf, type Workbench } from '../workbench.ts';
+import { checkHashes, checkUserMemory } from './user-memory.ts';
 
 export async function checkRuntime(bench: Workbench): Promise<void> {
   const some = await singles(bench, 24);
@@ -16,22 +16,11 @@ export async function checkRuntime(bench: Workbench): Promise<void> {
   await checkSideBySide(bench, some);
   await checkTwoModels(bench, some);
   await checkConcurrentRuns(bench, some);
+  await checkUserMemory(bench, some);
+  await checkHashes(bench, some[0]!);
   await checkUnknownSymbol(bench, some[0]!);
   await checkAbort(bench, some[0]!);
   await checkLeaks(bench, some);
-}
-
-const about = (s: Single): string => describeInstance(s.case.instance);
-const ruleOf = (s: Single): string => s.case.rule.id;
-
-async function guarded(bench: Workbench, s: Single, code: string, body: () => Promise<{ code: string; message: string } | null>): Promise<void> {
-  let problem: { code: string; message: string } | null;
-  try {
-    problem = await body();
-  } catch (error) {
-    problem = { code, message: describeError(error) };
-  }
-  bench.check(problem?.code ?? code, problem === null ? null : `${about(s)}: ${problem.message}`, ruleOf(s));
 }
 
 /** Results complete, arguments and constants untouched, nothing written beside the views; the same again on a second run. */

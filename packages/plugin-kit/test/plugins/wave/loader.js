@@ -19,6 +19,7 @@ export default function wave() {
   return {
     name: 'wave', format, formatVersions: [formatVersion], native: false,
     device: { name: 'wave', space: 'host', allocate: (bytes) => ({ bytes, host: new Uint8Array(bytes) }), free() {}, createQueue: queue },
+    userMemory: { minimum: 64, borrow: (memory) => ({ bytes: memory.length, host: memory }), allocate: (bytes) => new ArrayBuffer(bytes) },
     answer(blob) {
       if (blob.requires.lanes !== lanes) return { kind: 'unsupported', code: 'wave/lanes', reason: `the program is for ${blob.requires.lanes} lanes, this machine has ${lanes}` };
       if (blob.formatVersion !== formatVersion) return { kind: 'recompile', code: 'wave/version', reason: `version ${blob.formatVersion} is not ${formatVersion}` };
@@ -93,6 +94,9 @@ function bind({ views: count, temporaries, steps }, views) {
       return done;
     },
     runSync,
+    rebind(position, view) {
+      slots[position] = floats(view === null ? new Uint8Array() : bytesOf(view));
+    },
     runDims: [],
     get kernelTimes() { return times; },
     dispose() {},
