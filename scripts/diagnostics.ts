@@ -28,7 +28,10 @@ const prefixes: readonly (readonly [folder: string, prefix: string])[] = [
   ['cli/src/explain/work.ts', 'op/'],
 ];
 /** What may stand in codes that are put together, by their beginning. */
-const compositions: { readonly [start: string]: () => readonly string[] } = { 'constraint/': constraintKinds };
+const compositions: { readonly [start: string]: () => readonly string[] } = {
+  'constraint/': () => kindsOf('pattern.ts', 'Constraint'),
+  'kernel/': () => kindsOf('kernel-condition.ts', 'KernelCondition'),
+};
 /** What is no diagnostic of ours: the kit's findings have tiers of their own. */
 const skipped = new Set(['plugin-kit', 'create-tenon-plugin']);
 
@@ -44,9 +47,10 @@ export function collectDiagnostics(): readonly DiagnosticSite[] {
   return sites.sort((a, b) => compare(a.code, b.code) || compare(a.file, b.file) || a.line - b.line);
 }
 
-function constraintKinds(): readonly string[] {
-  const source = readFileSync(join(root, 'packages/plugin/src/pattern.ts'), 'utf8');
-  const [type] = /export type Constraint =[^;]*(?:;[^;]*)*?\};\n\n/.exec(source) ?? [''];
+/** The kinds of a union type of the contract. */
+function kindsOf(file: string, name: string): readonly string[] {
+  const source = readFileSync(join(root, 'packages/plugin/src', file), 'utf8');
+  const [type] = new RegExp(`export type ${name} =[^;]*(?:;[^;]*)*?\\};\n\n`).exec(source) ?? [''];
   return [...type.matchAll(/kind: '(\w+)'/g)].map(([, kind]) => kind!);
 }
 

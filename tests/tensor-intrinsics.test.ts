@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { accept, definePlugin, diagnosticOf, intrinsicsOf, reject, type GraphFunction, type HostTensor, type IRModule, type Plugin, type ScheduleRule, type TensorIntrinsic } from '@tenon/plugin';
+import { accept, condition, definePlugin, diagnosticOf, intrinsicsOf, reject, type GraphFunction, type HostTensor, type IRModule, type Plugin, type ScheduleRule, type TensorIntrinsic } from '@tenon/plugin';
 import { evaluateDim } from '@tenon/artifact';
 import { compileModule, type Compilation } from '@tenon/compiler';
 import { evaluateGraph } from '@tenon/interp';
 import type { Session } from '@tenon/core';
-import { Schedule, stagesOf } from '@tenon/schedule';
+import { oneReduction, Schedule } from '@tenon/schedule';
 import { outputAgreement } from './support/compare.ts';
 import { cpuConfig, host, load } from './support/engines.ts';
 import { generator, randomTensor } from './support/random.ts';
@@ -26,15 +26,15 @@ const dot8: TensorIntrinsic = {
 /** Sums over a multiple of eight become calls of the intrinsic. */
 const rule: ScheduleRule = {
   id: 'acme/dots', target: 'cpu-c', specificity: 100, doc: 'Products by acme.dot8.',
-  applies: (fn, ctx) => {
+  require: [condition.stages(), condition.reductions(1), condition.combines('add', 'product'), condition.dtype('f32')],
+  check: (fn, ctx) => {
     if (!intrinsicsOf(ctx).some((i) => i.name === dot8.name)) return reject('acme/no-dot8', 'the device has no acme.dot8');
-    const sums = stagesOf(fn)?.stages.filter((s) => s.block.iters.some((i) => i.type === 'reduce')) ?? [];
-    const extent = sums.length === 1 ? ctx.exprs.valueOf(sums[0]!.block.iters.at(-1)!.extent) : null;
+    const extent = ctx.exprs.valueOf(oneReduction(fn)!.sum.reduce.at(-1)!.extent);
     return extent !== null && extent % 8 === 0 ? accept() : reject('acme/no-sum', 'it does not sum over a multiple of eight');
   },
   apply(fn, ctx) {
     const s = new Schedule(fn, ctx.exprs, { intrinsics: intrinsicsOf(ctx) });
-    const block = stagesOf(fn)!.stages.find((x) => x.block.iters.some((i) => i.type === 'reduce'))!.block.name;
+    const block = oneReduction(fn)!.sum.stage.block.name;
     const loops = s.getLoops(block);
     const [outer, inner] = s.split(loops.at(-1)!, [null, 8]);
     s.decomposeReduction(block, outer!);

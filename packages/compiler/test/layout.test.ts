@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { accept, definePlugin, type IRModule, type Plugin, type ScheduleRule, type TensorFunction } from '@tenon/plugin';
+import { definePlugin, type IRModule, type Plugin, type ScheduleRule, type TensorFunction } from '@tenon/plugin';
 import { parseModule, printExpr, printModule, type Session } from '@tenon/core';
 import { evaluateGraph } from '@tenon/interp';
 import { layoutPass } from '../src/layout/layout.ts';
@@ -9,7 +9,7 @@ type Wishes = { readonly [buffer: string]: readonly number[] } | null;
 
 /** A rule of the target that wants its kernels' buffers in an order; kernels are told apart by name. */
 function rule(id: string, wishes: (fn: TensorFunction) => Wishes, specificity = 1): ScheduleRule {
-  return { id: `k/${id}`, target: 'k', specificity, doc: 'A rule of a test.', applies: () => accept(), apply: (fn) => fn, layouts: wishes };
+  return { id: `k/${id}`, target: 'k', specificity, doc: 'A rule of a test.', require: [], apply: (fn) => fn, layouts: wishes };
 }
 const rules = (...schedules: readonly ScheduleRule[]): Plugin => definePlugin({ name: 'wishes', namespace: 'w' }, () => ({ schedules }))();
 const last: readonly number[] = [1, 0];

@@ -8,6 +8,7 @@ export * from './build.ts';
 export * from './module-builder.ts';
 export * from './operator.ts';
 export * from './pattern.ts';
+export * from './kernel-condition.ts';
 export * from './diagnostic.ts';
 export * from './host.ts';
 export * from './region.ts';

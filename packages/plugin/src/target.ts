@@ -1,5 +1,6 @@
 import type { Context } from './context.ts';
 import type { Expr } from './expr.ts';
+import type { KernelCondition } from './kernel-condition.ts';
 import type { Constraint, Match, Pattern, Verdict } from './pattern.ts';
 import type { LibrarySupport } from './library.ts';
 import type { CodegenBlob, CodegenRegion } from './region.ts';
@@ -83,7 +84,10 @@ export interface ScheduleRule {
   readonly id: string;
   readonly target: string;
   readonly specificity: number;
-  readonly applies: (fn: TensorFunction, ctx: TargetContext) => Verdict;
+  /** Checked in order; the first that is not met is the reason that the rule does not apply. */
+  readonly require: readonly KernelCondition[];
+  /** What conditions cannot say, asked where all are met. */
+  readonly check?: (fn: TensorFunction, ctx: TargetContext) => Verdict;
   /** Takes every free choice through `choices`: what it does at the defaults is the default schedule. */
   readonly apply: (fn: TensorFunction, ctx: TargetContext, choices: ScheduleChoices) => TensorFunction;
   /**

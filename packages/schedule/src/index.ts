@@ -1,4 +1,7 @@
 export { computeForm, fromStages, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
+export { countReductions, formed, inPlace, isProductOfLoads, oneReduction, type FormedStage, type OneReduction } from './reduction.ts';
+export { combinationOf } from './primitives/reduction-form.ts';
+export { unmet, verdictOf } from './conditions.ts';
 export { declaredBuffers, declaredVariables, Names, renameExpr, renameStmt } from './rename.ts';
 export { computeInline, countLoads, inlinable, stageScope } from './inline.ts';
 export { decomposeReductions, lower, simplifyStmt, type LowerOptions } from './lower.ts';

@@ -3,7 +3,7 @@ import { TenonError, type DeviceModel, type HostTensor, type SampleArgument, typ
 import { contextFor, Session } from '@tenon/core';
 import { arrayFor, evaluateTensorFunction } from '@tenon/interp';
 import { standardOps } from '@tenon/ops';
-import { lower } from '@tenon/schedule';
+import { lower, verdictOf } from '@tenon/schedule';
 import { schedules } from '../src/schedules/index.ts';
 
 export const session = new Session({
@@ -93,7 +93,7 @@ function packed(original: HostTensor, { axis, tile, order, maps = [] }: Packing)
 /** Applies every rule that fits on a target with vectors of so many bytes, and compares what comes out with what went in. Returns the rules that applied. */
 export function check(fn: TensorFunction, inputs: readonly HostTensor[], vectorBytes: number, random: () => number | null, dims: ReadonlyMap<string, number> = new Map()): string[] {
   const ctx = target(vectorBytes);
-  const rules = schedules.filter((rule) => rule.applies(fn, ctx).ok);
+  const rules = schedules.filter((rule) => verdictOf(rule, fn, ctx).ok);
   for (const rule of rules) compare(rule, fn, inputs, ctx, random, dims);
   return rules.map((rule) => rule.id);
 }

@@ -1,9 +1,9 @@
 import {
   intrinsicsOf,
-  type Buffer, type Expr, type PassContext, type RejectedSchedule, type ScheduleRecord, type ScheduleRule, type Scope, type Stmt, type TargetContext, type TensorFunction, type Verdict,
+  type Buffer, type Expr, type PassContext, type RejectedSchedule, type ScheduleRecord, type ScheduleRule, type Scope, type Stmt, type TargetContext, type TensorFunction,
 } from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, visitStmts } from '@tenon/core';
-import { lower } from '@tenon/schedule';
+import { lower, verdictOf } from '@tenon/schedule';
 import { withScalars } from '../free-dims.ts';
 import { flopsOf } from '../memory/flops.ts';
 import { packingOf, type Packing } from '../pack.ts';
@@ -47,7 +47,7 @@ function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: Ctx)
       rejected.push({ rule: rule.id, code: 'schedule/less-specific', message: `its specificity is ${rule.specificity}, that of ${taken.id} ${taken.specificity}`, hint: null });
       continue;
     }
-    const verdict: Verdict = rule.applies(fn, ctx);
+    const verdict = verdictOf(rule, fn, ctx);
     if (verdict.ok) taken = rule;
     else rejected.push({ rule: rule.id, code: verdict.code, message: verdict.message, hint: verdict.hint });
   }

@@ -105,7 +105,7 @@ export function transformBlockLayout(state: State, { block: name, map }: { reado
   const fresh = map.outputs.map(() => state.names.unique(`${name}_w`));
   const inverse = shape === null ? null : iterMap.inverse(map.outputs, fresh.map((v) => exprs.variable(v)));
   if (shape === null || inverse === null) return state.refuse('index-map', `the map of block ${name} is not known to be invertible`);
-  if (combinationOf(block) === null && !iterMap.keepsOrder(map.outputs.filter((_, k) => types[k] === 'reduce'), map.inputs.filter((_, k) => block.iters[k]!.type === 'reduce'))) {
+  if (combinationOf(block.body) === null && !iterMap.keepsOrder(map.outputs.filter((_, k) => types[k] === 'reduce'), map.inputs.filter((_, k) => block.iters[k]!.type === 'reduce'))) {
     state.refuse('reduction-order', `the map changes the order in which block ${name} reduces into ${block.writes[0]?.buffer ?? '?'}, and its combination is not known to be commutative`);
   }
   const exact = state.same(exprs.product(shape), exprs.product(sizes));

@@ -194,7 +194,7 @@ function reduceInOrder(state: State, block: Block, before: readonly For[], after
   const reducing = (loops: readonly For[]): string[] =>
     loops.filter((l) => block.iters.some((i) => i.type === 'reduce' && state.exprs.variables(i.binding).includes(l.variable))).map((l) => l.variable);
   const [x, y] = [reducing(before), reducing(after)];
-  if (x.every((v, k) => v === y[k]) || combinationOf(block) !== null) return;
+  if (x.every((v, k) => v === y[k]) || combinationOf(block.body) !== null) return;
   state.refuse('reduction-order', `block ${block.name} reduces into ${block.writes[0]?.buffer ?? '?'} over loops ${x.join(', ')} in this order: its combination is not known to be commutative`);
 }
 

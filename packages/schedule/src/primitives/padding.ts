@@ -32,7 +32,7 @@ function boundByLoops(block: Block, nest: Stmt): boolean {
 export function padEinsum(state: State, { block: name, padding }: { readonly block: string; readonly padding: readonly number[] }): Outcome {
   const { exprs } = state;
   const { block, path } = state.block(name);
-  const form = combinationOf(block);
+  const form = combinationOf(block.body);
   const init = block.init;
   if (padding.length !== block.iters.length || padding.some((p) => !Number.isInteger(p) || p < 1)) state.refuse('factors', `block ${name} has ${block.iters.length} iteration variables, each needs a multiple`);
   if (form === null || form.op !== 'add' || init?.kind !== 'store' || init.value.op !== 'const' || Number(init.value.value) !== 0) {

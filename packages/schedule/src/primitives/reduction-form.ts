@@ -1,18 +1,15 @@
-import type { Block, Expr, Store } from '@tenon/plugin';
+import type { Expr, ReductionOp, Stmt, Store } from '@tenon/plugin';
 import { visitExprs, type Exprs } from '@tenon/core';
-
-export type Combiner = 'add' | 'mul' | 'min' | 'max' | 'and' | 'or';
 
 /** `out[…] = op(out[…], value)` with an associative and commutative op. */
 export interface Combination {
-  readonly op: Combiner;
+  readonly op: ReductionOp;
   readonly store: Store;
   readonly value: Expr;
 }
 
-/** How a reduction block combines; null where it is not of this form. */
-export function combinationOf(block: Block): Combination | null {
-  const store = block.body;
+/** How the body of a reduction block combines; null where it is not of this form. */
+export function combinationOf(store: Stmt): Combination | null {
   if (store.kind !== 'store') return null;
   const { op, args } = store.value;
   if (op !== 'add' && op !== 'mul' && op !== 'min' && op !== 'max' && op !== 'and' && op !== 'or') return null;
@@ -31,7 +28,7 @@ const integerRange: { readonly [dtype: string]: readonly [bigint, bigint] } = {
 };
 
 /** What changes nothing when combined; null for a dtype without. */
-export function identityOf(exprs: Exprs, op: Combiner, dtype: string): Expr | null {
+export function identityOf(exprs: Exprs, op: ReductionOp, dtype: string): Expr | null {
   switch (op) {
     case 'add':
       return exprs.constant(0, dtype);
@@ -50,6 +47,6 @@ export function identityOf(exprs: Exprs, op: Combiner, dtype: string): Expr | nu
   }
 }
 
-export function combine(exprs: Exprs, op: Combiner, a: Expr, b: Expr): Expr {
+export function combine(exprs: Exprs, op: ReductionOp, a: Expr, b: Expr): Expr {
   return exprs[op](a, b);
 }

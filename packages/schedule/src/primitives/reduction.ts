@@ -143,7 +143,7 @@ export function rfactor(state: State, { loop: at, axis }: { readonly loop: strin
   if (blocks.length !== 1 || block === undefined) return state.refuse('not-reduction', `loop ${at} carries ${blocks.length === 0 ? 'no reduction' : 'several reductions'}`);
   const name = block.name;
   const { path } = state.block(name);
-  const form = combinationOf(block);
+  const form = combinationOf(block.body);
   const buffer = outputOf(state, block);
   if (block.init === null || block.init.kind !== 'store') state.refuse('no-init', `block ${name} reduces into ${buffer} without an initial value of its own`, 'merge_reduction first.');
   if (form === null) return state.refuse('reduction-order', `block ${name} combines into ${buffer} in a way that is not known to be commutative`);

@@ -1,9 +1,9 @@
-import { accept, reject, type Buffer, type Expr, type IterVar, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { condition, type Buffer, type Expr, type IterVar, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
-import { isVariable, linearIn, loop, Names, parallelOver, stagesOf, vectorLoop, type Stage } from '@tenon/schedule';
+import { formed, isVariable, linearIn, loop, Names, parallelOver, stagesOf, vectorLoop, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
 import { segments } from './segments.ts';
-import { computeAt, emitCompute, emitReduce, flatLoads, formed, fuse, type FormedStage, type StageContext } from './stage.ts';
+import { computeAt, emitCompute, emitReduce, flatLoads, fuse, type StageContext } from './stage.ts';
 
 /** Elements that one step of a parallel loop over a flat tensor takes. */
 const chunk = 4096;
@@ -19,7 +19,7 @@ export const rows: ScheduleRule = {
   target: 'cpu-c',
   specificity: 0,
   doc: 'Parallel over common leading axes, vectors along the innermost axis.',
-  applies: (fn) => (stagesOf(fn) === null ? reject('schedule/form', 'the function is not a sequence of stages') : accept()),
+  require: [condition.stages()],
   apply: (fn, ctx) => scheduleStages(fn, stagesOf(fn)!.stages, ctx),
 };
 

@@ -1,24 +1,6 @@
-import type { Buffer, Expr, ExprBuilder, IterVar, Stmt } from '@tenon/plugin';
+import type { Buffer, Expr, IterVar, Stmt } from '@tenon/plugin';
 import { loadsOf } from '@tenon/core';
-import { alloc, computeForm, flatIndex, linearIn, loop, loops, stepped, store, vectorLoop, type ComputeForm, type Linear, type LoopContext, type Stage } from '@tenon/schedule';
-
-/** A stage of known form, with what schedules ask of it. */
-export interface FormedStage {
-  readonly stage: Stage;
-  readonly form: ComputeForm;
-  readonly spatial: readonly IterVar[];
-  readonly reduce: readonly IterVar[];
-}
-
-export function formed(stage: Stage): FormedStage | null {
-  const form = computeForm(stage.block);
-  if (form === null) return null;
-  return {
-    stage, form,
-    spatial: stage.block.iters.filter((i) => i.type === 'spatial'),
-    reduce: stage.block.iters.filter((i) => i.type === 'reduce'),
-  };
-}
+import { alloc, combinationOf, flatIndex, linearIn, loop, loops, stepped, store, vectorLoop, type FormedStage, type Linear, type LoopContext } from '@tenon/schedule';
 
 export interface StageContext extends LoopContext {
   readonly buffers: ReadonlyMap<string, Buffer>;
@@ -126,28 +108,12 @@ function usedOutsideLoads(value: Expr, variable: string): boolean {
   return visit(value);
 }
 
-/** How a reduction combines: `step = op(accumulator, value)`; null where it is not of that form. */
-export function combination(s: FormedStage): { op: 'add' | 'mul' | 'min' | 'max' | 'and' | 'or'; value: Expr } | null {
-  const { store: body } = s.form;
-  const { op, args } = body.value;
-  if (op !== 'add' && op !== 'mul' && op !== 'min' && op !== 'max' && op !== 'and' && op !== 'or') return null;
-  const isAccumulator = (e: Expr): boolean => e.op === 'load' && e.value === body.buffer && e.args.every((a, i) => a === body.indices[i]);
-  const [a, b] = args as [Expr, Expr];
-  const value = isAccumulator(a) ? b : isAccumulator(b) ? a : null;
-  if (value === null || loadsOf({ kind: 'evaluate', value }).some((l) => l.value === body.buffer)) return null;
-  return { op, value };
-}
-
-function combine(exprs: ExprBuilder, op: NonNullable<ReturnType<typeof combination>>['op'], a: Expr, b: Expr): Expr {
-  return exprs[op](a, b);
-}
-
 /** The loops of a reduction stage over its remaining spatial axes and its reduction domain. */
 export function emitReduce(ctx: StageContext, s: FormedStage, iters: readonly IterVar[], values: Values): Stmt {
   const { exprs } = ctx;
   const dtype = s.form.store.value.dtype;
   const last = iters.at(-1);
-  const form = combination(s);
+  const form = combinationOf(s.form.store);
   if (form !== null && last !== undefined && exprs.valueOf(last.extent) !== 1 && vectorizes(ctx, s, last.name)) {
     // Along a spatial axis: one accumulator per lane.
     const outer = iters.slice(0, -1);
@@ -160,7 +126,7 @@ export function emitReduce(ctx: StageContext, s: FormedStage, iters: readonly It
           each((i) => store(acc, [i], exprs.substitute(s.form.init!.value, bound(here, [last], [exprs.add(start, i)])))),
           loops(ctx, s.reduce.map((r) => r.extent), 'serial', (r) => each((i) => {
             const at = bound(bound(here, [last], [exprs.add(start, i)]), s.reduce, r);
-            return store(acc, [i], combine(exprs, form.op, exprs.load(acc, [i]), exprs.substitute(form.value, at)));
+            return store(acc, [i], exprs[form.op](exprs.load(acc, [i]), exprs.substitute(form.value, at)));
           })),
           each((i) => store(ctx.buffers.get(s.form.store.buffer)!, s.form.store.indices.map((e) => exprs.substitute(e, bound(here, [last], [exprs.add(start, i)]))), exprs.load(acc, [i]))),
         ]));
@@ -180,7 +146,7 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
   const dtype = out.dtype;
   const indices = s.form.store.indices.map((e) => exprs.substitute(e, values));
   const init = exprs.substitute(s.form.init!.value, values);
-  const form = combination(s);
+  const form = combinationOf(s.form.store);
   const inner = s.reduce.at(-1);
   const width = ctx.width(dtype);
   if (form === null || inner === undefined) {
@@ -191,7 +157,7 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
     })]);
   }
   const acc: Buffer = { name: ctx.names.fresh('acc'), dtype, shape: [], scope: 'local' };
-  const into = (value: Expr): Stmt => store(acc, [], combine(exprs, form.op, exprs.load(acc, []), value));
+  const into = (value: Expr): Stmt => store(acc, [], exprs[form.op](exprs.load(acc, []), value));
   const size = exprs.valueOf(inner.extent);
   const vector = (dtype === 'f32' || dtype === 'f64') && vectorizes(ctx, s, inner.name) && (size === null || size >= width);
   if (!vector) {
@@ -213,11 +179,11 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
       const value = (i: Expr): Expr => exprs.substitute(form.value, bound(here, [inner], [i]));
       return stepped(
         ctx, inner.extent, width,
-        (start) => each((i) => store(lanes, [i], combine(exprs, form.op, exprs.load(lanes, [i]), value(exprs.add(start, i))))),
+        (start) => each((i) => store(lanes, [i], exprs[form.op](exprs.load(lanes, [i]), value(exprs.add(start, i))))),
         (start, count) => loop(ctx, count, 'serial', (i) => into(value(exprs.add(start, i)))),
       );
     }),
-    folded(ctx, lanes, width, (a, b) => combine(exprs, form.op, a, b), into),
+    folded(ctx, lanes, width, (a, b) => exprs[form.op](a, b), into),
     store(out, indices, exprs.load(acc, [])),
   ])));
 }

@@ -1,9 +1,9 @@
 import type { AttrValue, Buffer, Expr, ScheduleChoices, Stmt, TargetContext, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
-import { alloc, loop, parallelOver, stagesOf, store } from '@tenon/schedule';
+import { alloc, formed, loop, parallelOver, stagesOf, store } from '@tenon/schedule';
 import { bytesOf, cacheBytes, lanes, vectorRegisters } from '../machine.ts';
 import { launches, stageContext } from '../rows.ts';
-import { formed, type StageContext } from '../stage.ts';
+import type { StageContext } from '../stage.ts';
 import { fetchAhead, type Panel } from './ahead.ts';
 import type { Axis, Plan } from './plan.ts';
 import { split } from './split.ts';

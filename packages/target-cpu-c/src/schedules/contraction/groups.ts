@@ -1,6 +1,7 @@
 import type { Block, Expr, ExprBuilder, IterVar, Scope, Store } from '@tenon/plugin';
 import { visitExprs, type Exprs } from '@tenon/core';
-import type { FormedStage, StageContext } from '../stage.ts';
+import type { FormedStage } from '@tenon/schedule';
+import type { StageContext } from '../stage.ts';
 
 /**
  * A spatial axis whose quotient by a constant occurs in the operands (the channels of a grouped convolution) as two, the group

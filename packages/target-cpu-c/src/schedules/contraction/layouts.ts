@@ -1,8 +1,7 @@
 import type { TargetContext, TensorFunction } from '@tenon/plugin';
 import { loadsOf } from '@tenon/core';
-import { isVariable } from '@tenon/schedule';
+import { formed, isVariable } from '@tenon/schedule';
 import { stageContext } from '../rows.ts';
-import { formed } from '../stage.ts';
 import { packable, sumOfProducts } from './plan.ts';
 
 /** Channels that are worth lying together. */
@@ -13,8 +12,8 @@ const fewest = 8;
  * which weights are packed, so that they are what a vector holds, and those of the other operand, along which it is summed.
  */
 export function preferredLayouts(fn: TensorFunction, ctx: TargetContext): { [buffer: string]: readonly number[] } | null {
-  const found = sumOfProducts(fn);
-  if (typeof found === 'string') return null;
+  const found = sumOfProducts(fn, ctx.exprs);
+  if (found === null) return null;
   const { before, sum, epilogue, operands } = found;
   const context = stageContext(fn, ctx);
   const last = epilogue ?? sum;

@@ -1,10 +1,10 @@
-import type { Buffer, Expr, IterVar, TargetContext, TensorFunction } from '@tenon/plugin';
+import { condition, type Buffer, type Expr, type IterVar, type KernelCondition, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { loadsOf } from '@tenon/core';
-import { flatIndex, isVariable, linearIn, stagesOf, type Stage } from '@tenon/schedule';
+import { combinationOf, flatIndex, formed, inPlace, isVariable, linearIn, oneReduction, stagesOf, unmet, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from '../machine.ts';
 import { stageContext } from '../rows.ts';
 import { splitGroups } from './groups.ts';
-import { combination, flatAccesses, formed, type FormedStage, type StageContext } from '../stage.ts';
+import { flatAccesses, type StageContext } from '../stage.ts';
 
 /** One spatial axis of the result, possibly several trailing ones walked as one. */
 export interface Axis {
@@ -49,36 +49,27 @@ export interface SumOfProducts {
   readonly operands: readonly [Expr, Expr];
 }
 
-/** The one sum of products that a function computes; else why it is none. */
-export function sumOfProducts(fn: TensorFunction): SumOfProducts | string {
-  const staged = stagesOf(fn);
-  if (staged === null) return 'the function is not a sequence of stages';
-  const forms = staged.stages.map(formed);
-  const at = forms.findIndex((f) => f?.form.kind === 'reduce');
-  const sum = forms[at];
-  if (at < 0 || !sum || forms.filter((f) => f?.form.kind === 'reduce').length !== 1) return 'there is not exactly one reduction';
-  if (forms.slice(at).includes(null) || forms.length - at > 2) return 'more than one stage works on the result';
-  const after = forms[at + 1] ?? null;
-  if (after !== null && !staged.temporaries.some((b) => b.name === sum.form.store.buffer)) return 'the sum itself is an output, besides what is made of it';
-  const product = combination(sum);
-  if (product?.op !== 'add' || product.value.op !== 'mul' || product.value.args.some((a) => a.op !== 'load')) return 'the reduction is not a sum of products of two loads';
-  const { dtype } = sum.form.store.value;
-  if (dtype !== 'f32' && dtype !== 'f64') return `register tiles are for f32 and f64, not ${dtype}`;
-  if (sum.reduce.length === 0 || sum.spatial.length === 0) return 'there is nothing to tile';
-  const epilogue = after === null ? null : inPlace(after, sum);
-  if (after !== null && epilogue === null) return 'the stage after the reduction reads its result out of place';
-  return { before: staged.stages.slice(0, at), sum, epilogue, operands: product.value.args as [Expr, Expr] };
+/** What {@link sumOfProducts} takes. */
+export const sumOfProductsConditions: readonly KernelCondition[] = [
+  condition.stages(), condition.reductions(1), condition.combines('add', 'product'), condition.epilogue(1), condition.dtype('f32', 'f64'), condition.axes('spatial', 1), condition.axes('reduce', 1),
+];
+
+/** The one sum of products that a function computes; null where {@link sumOfProductsConditions} are not met. */
+export function sumOfProducts(fn: TensorFunction, exprs: TargetContext['exprs']): SumOfProducts | null {
+  if (unmet(fn, sumOfProductsConditions, exprs) !== null) return null;
+  const { before, sum, combination, after } = oneReduction(fn)!;
+  return { before, sum, epilogue: after.length === 0 ? null : inPlace(formed(after[0]!)!, sum)!, operands: combination!.value.args as [Expr, Expr] };
 }
 
 /** How to tile the sum of products of a function; else why that cannot be done. */
 export function analyze(fn: TensorFunction, ctx: TargetContext): Plan | string {
-  const found = sumOfProducts(fn);
-  if (typeof found === 'string') return found;
+  const found = sumOfProducts(fn, ctx.exprs);
+  if (found === null) return 'it is no sum of products';
   const context = stageContext(fn, ctx);
   const { exprs } = ctx;
   const { before } = found;
   const { sum: whole, epilogue } = splitGroups(context, found.sum, found.epilogue);
-  const operands = combination(whole)!.value.args as [Expr, Expr];
+  const operands = combinationOf(whole.form.store)!.value.args as [Expr, Expr];
   if ([...found.sum.spatial, ...found.sum.reduce].some((i) => exprs.valueOf(i.extent) === 0)) return 'there are no elements';
   const { dtype } = whole.form.store.value;
   const flat = operands.map((l) => flatIndex(exprs, context.buffers.get(l.value as string)!.shape, l.args));
@@ -163,27 +154,6 @@ const size = (extent: number | null): number => extent ?? 4096;
 /** The share of lanes that do useful work. */
 function utilization(extent: number | null, width: number): number {
   return extent === null ? 0.9 : extent / (Math.ceil(extent / width) * width);
-}
-
-/**
- * An epilogue that reads the sum only at the point that it writes, with its axes in the order that the sum has them (its result
- * may lie otherwise); null where it reads others.
- */
-function inPlace(epilogue: FormedStage, sum: FormedStage): FormedStage | null {
-  if (epilogue.form.kind !== 'compute' || epilogue.spatial.length !== sum.spatial.length) return null;
-  const loads = loadsOf(epilogue.stage.block).filter((l) => l.value === sum.form.store.buffer);
-  if (loads.length === 0) return null;
-  const spatial: IterVar[] = [];
-  for (const [i, axis] of sum.spatial.entries()) {
-    const indices = loads.map((l) => l.args[i]!);
-    const unit = axis.extent.op === 'const' && axis.extent.value === 1;
-    const at = epilogue.spatial.find((iter) => iter.extent === axis.extent && !spatial.includes(iter) && indices.every((e) => isVariable(e, iter.name)));
-    // An axis of size one may be read at 0.
-    const found = at ?? (unit && indices.every((e) => e.op === 'const') ? epilogue.spatial.find((iter) => iter.extent === axis.extent && !spatial.includes(iter) && !loads.some((l) => l.args.some((e) => isVariable(e, iter.name)))) : undefined);
-    if (found === undefined) return null;
-    spatial.push(found);
-  }
-  return { ...epilogue, spatial };
 }
 
 /** Neighbouring axes become one where every access walks them at one step (the pixels of a 1×1 convolution). */

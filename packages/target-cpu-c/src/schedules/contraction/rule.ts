@@ -1,7 +1,7 @@
 import { accept, reject, type ScheduleRule } from '@tenon/plugin';
 import { emit } from './emit.ts';
 import { preferredLayouts } from './layouts.ts';
-import { analyze } from './plan.ts';
+import { analyze, sumOfProductsConditions } from './plan.ts';
 
 /**
  * Matrix products and convolutions: `out[…] = Σ a · b`, with whatever runs on the result in place. A tile of the result
@@ -13,7 +13,8 @@ export const contraction: ScheduleRule = {
   target: 'cpu-c',
   specificity: 10,
   doc: 'Register tiles for sums of products of two operands.',
-  applies: (fn, ctx) => {
+  require: sumOfProductsConditions,
+  check: (fn, ctx) => {
     const plan = analyze(fn, ctx);
     return typeof plan === 'string' ? reject('schedule/contraction', plan) : accept();
   },

@@ -1,7 +1,7 @@
 import type { Buffer, Expr, Stmt } from '@tenon/plugin';
 import { seq, type Exprs } from '@tenon/core';
-import { alloc, loop, loops, store } from '@tenon/schedule';
-import { combination, type FormedStage, type StageContext } from '../stage.ts';
+import { alloc, combinationOf, loop, loops, store, type FormedStage } from '@tenon/schedule';
+import type { StageContext } from '../stage.ts';
 import type { Ahead } from './ahead.ts';
 import type { Axis, Packed, Plan } from './plan.ts';
 
@@ -72,7 +72,7 @@ export class Tile {
   #step(acc: Buffer, k: readonly Expr[]): Stmt {
     const { exprs } = this.#ctx;
     const { sum } = this.#plan;
-    const product = combination(sum)!.value;
+    const product = combinationOf(sum.form.store)!.value;
     return this.each((r, c) => {
       const at = this.#values(sum, r, c);
       sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));

@@ -1,9 +1,9 @@
 import type { AttrValue, Buffer, Expr, For, Stmt, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
-import { alloc, loop, parallelOver, stagesOf } from '@tenon/schedule';
+import { alloc, formed, loop, parallelOver, stagesOf } from '@tenon/schedule';
 import { split } from '../contraction/split.ts';
 import { launches } from '../rows.ts';
-import { formed, type StageContext } from '../stage.ts';
+import type { StageContext } from '../stage.ts';
 import type { Convolution } from './plan.ts';
 import { emitProduct, type Product } from './product.ts';
 import { overTiles, tileAt, transformInput, transformOutput } from './transform.ts';

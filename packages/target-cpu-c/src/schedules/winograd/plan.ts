@@ -1,8 +1,7 @@
 import type { Buffer, TargetContext, TensorFunction } from '@tenon/plugin';
-import { isVariable, type Stage } from '@tenon/schedule';
+import { isVariable, type FormedStage, type Stage } from '@tenon/schedule';
 import { packable, sumOfProducts } from '../contraction/plan.ts';
 import { stageContext } from '../rows.ts';
-import type { FormedStage } from '../stage.ts';
 
 /** An axis that the window slides along, a step at a time: `out[…, i, …] = Σ_k image[…, i + k + first, …] · weights[…, k, …]`. */
 export interface WindowAxis {
@@ -31,14 +30,13 @@ export interface Convolution {
 
 /** The convolution that a function computes; else why Winograd's algorithm is not for it. */
 export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convolution | string {
-  const found = sumOfProducts(fn);
-  if (typeof found === 'string') return found;
   const { exprs } = ctx;
+  const found = sumOfProducts(fn, exprs);
+  if (found === null) return 'it is no sum of products';
   const { before, sum, epilogue, operands } = found;
   const context = stageContext(fn, ctx);
-  if (sum.form.store.value.dtype !== 'f32') return 'it is for f32';
   const extents = new Map([...sum.spatial, ...sum.reduce].map((i) => [i.name, exprs.valueOf(i.extent)]));
-  if ([...extents.values()].some((n) => n === null || n === 0)) return 'sizes are not static, or zero';
+  if ([...extents.values()].includes(0)) return 'there are no elements';
   const extentOf = (name: string): number => extents.get(name)!;
   for (const [w, x] of [[0, 1], [1, 0]] as const) {
     const [weight, load] = [operands[w]!, operands[x]!];

@@ -1,4 +1,5 @@
-import { accept, reject, type ScheduleRule } from '@tenon/plugin';
+import { accept, condition, reject, type ScheduleRule } from '@tenon/plugin';
+import { sumOfProductsConditions } from '../contraction/plan.ts';
 import { lanes } from '../machine.ts';
 import { stageContext } from '../rows.ts';
 import { directSeconds, fastest, steps, strategies } from './cost.ts';
@@ -18,7 +19,8 @@ export const winograd: ScheduleRule = {
   target: 'cpu-c',
   specificity: 20,
   doc: 'Winograd convolutions, where a cost model says that they take less time than direct ones.',
-  applies: (fn, ctx) => {
+  require: [...sumOfProductsConditions, condition.dtype('f32'), condition.axes('reduce', 2, 3), condition.static()],
+  check: (fn, ctx) => {
     const conv = convolutionOf(fn, ctx);
     if (typeof conv === 'string') return reject('schedule/winograd', conv);
     const ways = steps.flatMap((step) => strategies(conv, step, ctx));

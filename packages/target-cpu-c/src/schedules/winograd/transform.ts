@@ -1,7 +1,7 @@
 import type { Buffer, Expr, ExprBuilder, For, Stmt } from '@tenon/plugin';
 import type { Exprs } from '@tenon/core';
-import { loop, store, vectorLoop } from '@tenon/schedule';
-import type { FormedStage, StageContext } from '../stage.ts';
+import { loop, store, vectorLoop, type FormedStage } from '@tenon/schedule';
+import type { StageContext } from '../stage.ts';
 import type { Transforms } from './cook-toom.ts';
 import { applyMap, linearMap, type LinearMap } from './linear-map.ts';
 import { Lines } from './lines.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Attrs, TargetContext, TensorFunction } from '@tenon/plugin';
 import { buffersOf, type Exprs } from '@tenon/core';
-import { permuteBuffers } from '@tenon/schedule';
+import { permuteBuffers, verdictOf } from '@tenon/schedule';
 import { compare, exprs, filled, generator, session, target } from '../../../test/schedules.ts';
 import { cookToom } from './cook-toom.ts';
 import { applyMap, linearMap, operationsOf } from './linear-map.ts';
@@ -94,13 +94,13 @@ describe('cpu-c/winograd', () => {
     ['large windows', convolution([1, 8, 19, 19], [16, 8, 7, 7]), /no transforms of sufficient accuracy for windows of 7 × 7/],
     ['pictures stored plane by plane', convolution([1, 8, 9, 9], [16, 8, 3, 3], {}, { innermost: false }), /channels are not innermost/],
   ])('leaves %s', (_, fn, message) => {
-    expect(winograd.applies(fn, target(64))).toMatchObject({ ok: false, code: 'schedule/winograd', message: expect.stringMatching(message) as string });
+    expect(verdictOf(winograd, fn, target(64))).toMatchObject({ ok: false, code: 'schedule/winograd', message: expect.stringMatching(message) as string });
   });
 
   it('leaves to the direct convolution what takes less time there, and says how much', () => {
     // Transformed weights are four times as many: read from slow memory, that is what counts.
-    const verdict = winograd.applies(convolution([1, 64, 7, 7], [64, 64, 3, 3], { pads: [1, 1, 1, 1] }), target(64));
+    const verdict = verdictOf(winograd, convolution([1, 64, 7, 7], [64, 64, 3, 3], { pads: [1, 1, 1, 1] }), target(64));
     expect(verdict).toMatchObject({ ok: false, code: 'schedule/winograd-cost', message: expect.stringMatching(/^the direct convolution is estimated at [\d.]+ µs, this with tiles of 2 at [\d.]+ µs, with tiles of 4 at [\d.]+ µs$/) as string });
-    expect(winograd.applies(convolution([1, 64, 28, 28], [64, 64, 3, 3], { pads: [1, 1, 1, 1] }), slow(64)).ok).toBe(true);
+    expect(verdictOf(winograd, convolution([1, 64, 28, 28], [64, 64, 3, 3], { pads: [1, 1, 1, 1] }), slow(64)).ok).toBe(true);
   });
 });
