@@ -58,12 +58,15 @@ function moduleOf(file: string): Module {
   return module;
 }
 
-/** Relative imports stay inside and exist; packages are declared. `support`: test support of packages may be imported. */
+/** Test support, of packages and of the repository. */
+const isSupport = (path: string): boolean => /^(?:packages[\\/][^\\/]+[\\/]test|tests[\\/]support)[\\/]/.test(relative(root, path));
+
+/** Relative imports stay inside and exist; packages are declared. `support`: test support may be imported. */
 function checkSpecifiers(file: string, folder: string, declared: ReadonlySet<string>, support = false): void {
   for (const { specifier, line } of moduleOf(file).imports) {
     if (specifier.startsWith('.')) {
       const target = resolve(dirname(file), specifier);
-      const allowed = support && /^packages[\\/][^\\/]+[\\/]test[\\/]/.test(relative(root, target));
+      const allowed = support && isSupport(target);
       if (relative(folder, target).startsWith('..') && !allowed) report(file, line, `'${specifier}' leaves the package: import it by name`);
       else if (!/\.(ts|json)$/.test(specifier)) report(file, line, `'${specifier}' wants its extension .ts`);
       else if (!existsSync(target)) report(file, line, `'${specifier}' does not exist`);
@@ -120,7 +123,7 @@ for (const p of all) {
     files++;
     const module = moduleOf(file);
     if (isTest(p.path, file)) {
-      checkSpecifiers(file, p.path, names(p.json.dependencies, p.json.devDependencies, rootJson.devDependencies, { [p.json.name]: '' }));
+      checkSpecifiers(file, p.path, names(p.json.dependencies, p.json.devDependencies, rootJson.devDependencies, { [p.json.name]: '' }), true);
       continue;
     }
     checkSpecifiers(file, p.path, new Set([...names(p.json.dependencies, p.json.peerDependencies), ...bundledDependencies(p.json)]));

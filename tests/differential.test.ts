@@ -4,7 +4,8 @@ import { compileModule } from '@tenon/compiler';
 import type { Session } from '@tenon/core';
 import { differences, type Part } from './support/differential.ts';
 import { cpuConfig, host } from './support/engines.ts';
-import { generator, integer, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { integer, randomTensor } from './support/random.ts';
 import { dimValues, randomGraph } from './support/random-graph.ts';
 import { sampleModule, samplesOf, type Sampled } from './support/samples.ts';
 

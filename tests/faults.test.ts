@@ -6,7 +6,8 @@ import toyPlugin from 'tenon-target-toy';
 import toyLoader from 'tenon-target-toy/loader';
 import { info, model, node, raw } from '../packages/frontend-onnx/test/onnx-writer.ts';
 import { rejects, throws, withCalls, withCodegen } from './support/faulty.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 
 const random = generator(5);
 const weights = (): Float32Array => randomTensor(random, 'f32', [32, 32], [-0.5, 0.5]).data as Float32Array;

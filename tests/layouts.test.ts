@@ -5,7 +5,8 @@ import { printExpr, type Session } from '@tenon/core';
 import { differences, type Part } from './support/differential.ts';
 import { cpuConfig, host } from './support/engines.ts';
 import { mergeModules } from './support/merge.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 import { randomNetwork, type RandomNetworkOptions } from './support/random-network.ts';
 
 /** How often a kernel's callee changed in the layout phase: kernels that run on other layouts than types say. */

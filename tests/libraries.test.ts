@@ -14,7 +14,8 @@ import { outputAgreement } from './support/compare.ts';
 import { repository } from './support/data.ts';
 import { cpuConfig, host, load } from './support/engines.ts';
 import { explain, unexplained } from './support/explained.ts';
-import { generator, integer, pick, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { integer, pick, randomTensor } from './support/random.ts';
 import { roundTripProblem } from './support/round-trip.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tenon-libraries-'));

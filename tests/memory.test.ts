@@ -6,7 +6,8 @@ import { evaluateDim } from '@tenon/core';
 import { standardOps } from '@tenon/ops';
 import { bareTarget } from './support/bare-target.ts';
 import { host } from './support/engines.ts';
-import { generator, pick } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { pick } from './support/random.ts';
 import { dimValues, randomGraph } from './support/random-graph.ts';
 
 /** Memory in which every byte knows what was written to it last. 0: nothing. */

@@ -9,7 +9,8 @@ import { info, model, node, raw, type AttributeValue, type ModelParts } from '..
 import { hostOf } from '../packages/frontend-onnx/test/session.ts';
 import { failure, memory } from '../packages/frontend-onnx/test/source.ts';
 import { outputAgreement } from './support/compare.ts';
-import { generator, integer, pick as pickFrom, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { integer, pick as pickFrom, randomTensor } from './support/random.ts';
 
 const i = (value: number): AttributeValue => ({ i: value });
 const f = (value: number): AttributeValue => ({ f: value });

@@ -9,7 +9,8 @@ import { info, model, node, raw, type AttributeValue, type Dimension } from '../
 import { hostOf } from '../packages/frontend-onnx/test/session.ts';
 import { memory } from '../packages/frontend-onnx/test/source.ts';
 import { outputAgreement } from './support/compare.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 
 // Operators over sequences as onnxruntime has them: those of its own domain, which no conformance suite covers, and
 // options of recurrent layers that ONNX's suite leaves out.

@@ -13,7 +13,8 @@ import { acmeLoader } from './outside/loader.ts';
 import { acme } from './outside/plugin.ts';
 import { outputAgreement } from './support/compare.ts';
 import { host } from './support/engines.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 
 /** relu(x + sin²x) · W + y, its row sums, and the negated product: parts of it suit either target. */
 function model(session: Session): IRModule {

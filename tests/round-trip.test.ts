@@ -7,7 +7,7 @@ import { cpuC } from '@tenon/target-cpu-c';
 import { acme } from './outside/plugin.ts';
 import { bareTarget } from './support/bare-target.ts';
 import { host } from './support/engines.ts';
-import { generator } from './support/random.ts';
+import { generator } from './support/generator.ts';
 import { randomGraph } from './support/random-graph.ts';
 import { roundTripProblem } from './support/round-trip.ts';
 import { sampleModule, samplesOf } from './support/samples.ts';

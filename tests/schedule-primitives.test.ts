@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { HostTensor } from '@tenon/plugin';
 import { standardOperators } from '@tenon/ops';
 import { testSession } from '../packages/ops/test/session.ts';
-import { Random } from '../packages/schedule/test/random-function.ts';
+import { Random } from './support/generator.ts';
 import { runRandomSchedule, type Tally } from '../packages/schedule/test/run-random.ts';
 import { materialize } from './support/samples.ts';
 

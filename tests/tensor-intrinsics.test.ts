@@ -7,7 +7,8 @@ import type { Session } from '@tenon/core';
 import { oneReduction, Schedule } from '@tenon/schedule';
 import { outputAgreement } from './support/compare.ts';
 import { cpuConfig, host, load } from './support/engines.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 import { roundTripProblem } from './support/round-trip.ts';
 
 /** A vendor's instruction, in C: products of eight pairs are added to a sum. */

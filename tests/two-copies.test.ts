@@ -8,7 +8,8 @@ import { standardOps } from '@tenon/ops';
 import { cpuC } from '@tenon/target-cpu-c';
 import { outputAgreement } from './support/compare.ts';
 import { host, load } from './support/engines.ts';
-import { generator, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { randomTensor } from './support/random.ts';
 import { randomGraph } from './support/random-graph.ts';
 import { secondCopy, type SecondCopy } from './support/second-copy.ts';
 

@@ -3,7 +3,8 @@ import type { GraphFunction, IRModule, Value } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
 import { differences, type Part } from './support/differential.ts';
 import { cpuConfig } from './support/engines.ts';
-import { generator, integer, pick, randomTensor } from './support/random.ts';
+import { generator } from './support/generator.ts';
+import { integer, pick, randomTensor } from './support/random.ts';
 
 /** A chain of 3 × 3 convolutions at odd sizes, each with something that runs on its result. */
 function network(session: Session, seed: number): IRModule {

@@ -1,5 +1,6 @@
 import { info, model, node, raw, type AttributeValue } from '../../packages/frontend-onnx/test/onnx-writer.ts';
-import { generator, randomTensor } from '../support/random.ts';
+import { generator } from '../support/generator.ts';
+import { randomTensor } from '../support/random.ts';
 
 /** A part of a well-known kind of network, as it stands in it: sizes, batch 1. */
 export interface BlockModel {

@@ -1,6 +1,7 @@
 import type { HostTensor } from '@tenon/plugin';
 import { Absent, type Inputs } from '../models/models.ts';
-import { generator, randomTensor } from '../support/random.ts';
+import { generator } from '../support/generator.ts';
+import { randomTensor } from '../support/random.ts';
 
 /** Floats uniform in [−1, 1), integers in {0, 1}. */
 export function randomInputs(shapes: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly (number | string)[] }[]): Inputs {

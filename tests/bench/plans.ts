@@ -9,7 +9,8 @@ import toyLoader from 'tenon-target-toy/loader';
 import { info, model, node, raw } from '../../packages/frontend-onnx/test/onnx-writer.ts';
 import { Absent, models as testModels, type Inputs } from '../models/models.ts';
 import { cacheFolder } from '../support/data.ts';
-import { generator, randomTensor } from '../support/random.ts';
+import { generator } from '../support/generator.ts';
+import { randomTensor } from '../support/random.ts';
 import { rest } from './turns.ts';
 
 export interface PlannedModel {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { HostTensor } from '@tenon/plugin';
 import { cacheFolder, dataFolder } from '../support/data.ts';
 import { fetchPackage, type DataPackage } from '../support/npm.ts';
-import { generator, integer, randomTensor } from '../support/random.ts';
+import { generator } from '../support/generator.ts';
+import { integer, randomTensor } from '../support/random.ts';
 
 export type Inputs = { readonly [name: string]: HostTensor };
 

@@ -1,6 +1,7 @@
 import { diagnosticOf, type ExprLike, type FunctionBuilder, type IRModule, type TensorType, type Value } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
-import { generator, integer, pick } from './random.ts';
+import { generator } from './generator.ts';
+import { integer, pick } from './random.ts';
 
 export interface RandomGraphOptions {
   /** Operator calls. */

@@ -1,17 +1,6 @@
 import type { HostTensor, TypedArray } from '@tenon/plugin';
 import { zeros } from '@tenon/interp';
 
-/** Pseudo-random numbers in 0 … 1 (mulberry32): the same everywhere for a seed. */
-export function generator(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** An integer in `min` … `max`, both included. */
 export const integer = (random: () => number, min: number, max: number): number => min + Math.floor(random() * (max - min + 1));
 export const pick = <T>(random: () => number, from: readonly T[]): T => from[Math.floor(random() * from.length)]!;

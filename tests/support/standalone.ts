@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { HostTensor } from '@tenon/plugin';
 import { info, model, node, raw } from '../../packages/frontend-onnx/test/onnx-writer.ts';
-import { generator, randomTensor } from './random.ts';
+import { generator } from './generator.ts';
+import { randomTensor } from './random.ts';
 
 const execute = promisify(execFile);
 

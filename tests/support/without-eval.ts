@@ -8,7 +8,8 @@ import { parseModule, printModule, Session } from '@tenon/core';
 import { evaluateGraph } from '@tenon/interp';
 import { standardOps } from '@tenon/ops';
 import { bareTarget } from './bare-target.ts';
-import { randomTensor, generator } from './random.ts';
+import { generator } from './generator.ts';
+import { randomTensor } from './random.ts';
 import { randomGraph } from './random-graph.ts';
 
 let forbidden = false;

@@ -5,20 +5,12 @@ import { explanationPage } from '../src/explain/html.ts';
 import { explanationText } from '../src/explain/text.ts';
 import { plainPaint } from '../src/terminal/style.ts';
 import { network } from './explanations.ts';
+import { generator } from '../../../tests/support/generator.ts';
 
 const style = { width: Infinity, paint: plainPaint };
 const chain = (n: number): LayoutGraph => ({ nodes: n, edges: Array.from({ length: n - 1 }, (_, i) => [i, i + 1] as const) });
-/** Mulberry32. */
-function random(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 function randomGraph(seed: number): LayoutGraph {
-  const next = random(seed);
+  const next = generator(seed);
   const nodes = 1 + Math.floor(next() * 60);
   const edges: [number, number][] = [];
   for (let to = 1; to < nodes; to++) {

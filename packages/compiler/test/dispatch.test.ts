@@ -10,7 +10,8 @@ import { fusePass } from '../src/fuse/fuse.ts';
 import { planRegion } from '../src/memory/plan-region.ts';
 import { deadCode } from '../src/passes/dead-code.ts';
 import { schedulePass } from '../src/schedule.ts';
-import { expectModule, failure, floats, generator, host, main, read, runPass, testSession, testTarget } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { expectModule, failure, floats, host, main, read, runPass, testSession, testTarget } from './harness.ts';
 
 const accepting: LibrarySupport = { formats: ['text'], link: () => ({ ok: true, guards: [] }) };
 

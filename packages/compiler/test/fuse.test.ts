@@ -5,7 +5,8 @@ import { evaluateGraph } from '@tenon/interp';
 import type { Session } from '@tenon/core';
 import { fusePass } from '../src/fuse/fuse.ts';
 import { schedulePass } from '../src/schedule.ts';
-import { floats, generator, kernels, main, read, runPass, testSession, testTarget } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { floats, kernels, main, read, runPass, testSession, testTarget } from './harness.ts';
 
 /** A module whose entry is a region of the kernel target. */
 async function fused(text: string): Promise<{ module: IRModule; before: IRModule; session: Session }> {

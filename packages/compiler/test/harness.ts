@@ -105,17 +105,6 @@ export async function failure(run: () => unknown): Promise<Diagnostic> {
   throw new Error('nothing was thrown');
 }
 
-/** mulberry32: numbers in 0 … 1. */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function floats(shape: readonly number[], random: () => number): HostTensor {
   return { dtype: 'f32', shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 2 * random() - 1) };
 }

@@ -3,7 +3,8 @@ import { definePlugin, type IRModule, type Plugin, type ScheduleRule, type Tenso
 import { parseModule, printExpr, printModule, type Session } from '@tenon/core';
 import { evaluateGraph } from '@tenon/interp';
 import { layoutPass } from '../src/layout/layout.ts';
-import { expectModule, failure, floats, generator, kernels, main, read, runPass, testSession, testTarget } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { expectModule, failure, floats, kernels, main, read, runPass, testSession, testTarget } from './harness.ts';
 
 type Wishes = { readonly [buffer: string]: readonly number[] } | null;
 

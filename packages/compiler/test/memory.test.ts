@@ -4,7 +4,8 @@ import { createExprs, evaluateDim, parseModule } from '@tenon/core';
 import { inPlacePairs } from '../src/memory/in-place.ts';
 import { flopsOf } from '../src/memory/flops.ts';
 import { planArena, type Request } from '../src/memory/arena.ts';
-import { generator, kernels } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { kernels } from './harness.ts';
 
 const exprs = createExprs();
 const tensor = (text: string) => kernels(parseModule(text, exprs))[0]!;

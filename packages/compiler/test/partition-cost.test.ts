@@ -8,7 +8,8 @@ import { compileModule, type Compilation } from '../src/compile.ts';
 import { costKey, typicalDims } from '../src/partition/estimate.ts';
 import { partition } from '../src/partition/partition.ts';
 import { inUnits } from '../src/partition/rejections.ts';
-import { failure, generator, graph, host, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { failure, graph, host, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
 import { standardOps } from '@tenon/ops';
 
 interface Split {

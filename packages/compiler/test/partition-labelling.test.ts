@@ -4,7 +4,7 @@ import { Expansion } from '../src/partition/labelling/expansion.ts';
 import { FlowNetwork } from '../src/partition/labelling/min-cut.ts';
 import { layOut, type Layout, type Problem } from '../src/partition/labelling/problem.ts';
 import { solve } from '../src/partition/labelling/solve.ts';
-import { generator } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
 import { bruteForce, randomProblem } from './labelling.ts';
 
 describe('minimum cuts', () => {

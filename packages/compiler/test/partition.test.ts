@@ -7,7 +7,8 @@ import type { Session } from '@tenon/core';
 import { cutRegions } from '../src/partition/regions.ts';
 import type { Claim } from '../src/partition/claim.ts';
 import { partition } from '../src/partition/partition.ts';
-import { failure, generator, graph, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
+import { generator } from '../../../tests/support/generator.ts';
+import { failure, graph, main, read, testSession, testTarget, type TestTarget } from './harness.ts';
 
 /** Partitions a module in text form over test targets; the last is the host. */
 async function split(targets: readonly TestTarget[], text: string, config: Config = {}): Promise<{ module: IRModule; placements: readonly Placement[]; session: Session }> {

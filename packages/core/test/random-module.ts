@@ -3,35 +3,7 @@ import type {
   LoopKind, SourceDecl, Stmt, TensorFunction, TensorType, Type, Value,
 } from '@tenon/plugin';
 import { blockRegions } from '../src/structure/index.ts';
-
-/** Uniform numbers from a seed: mulberry32. */
-export class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed | 0;
-  }
-  /** In [0, 1). */
-  real(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  }
-  /** 0 … n − 1. */
-  below(n: number): number {
-    return Math.floor(this.real() * n);
-  }
-  chance(p: number): boolean {
-    return this.real() < p;
-  }
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-  /** A list of up to `max` items. */
-  list<T>(max: number, item: (i: number) => T): T[] {
-    return Array.from({ length: this.below(max + 1) }, (_, i) => item(i));
-  }
-}
+import { Random } from '../../../tests/support/generator.ts';
 
 const floats = ['f64', 'f32', 'f16', 'bf16', 'f8e4m3fn'];
 const integers = ['i64', 'i64', 'i64', 'i32', 'i8', 'u64', 'u8', 'i4'];

@@ -5,19 +5,9 @@ import { hostTensor } from '../src/common/host-tensor.ts';
 import { isFloat } from '../src/common/dtypes.ts';
 import { standardOperators } from '../src/index.ts';
 import { testSession } from './session.ts';
+import { generator } from '../../../tests/support/generator.ts';
 
 const session = testSession();
-
-/** A generator of pseudo-random numbers in 0 … 1 (mulberry32). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function materialize(argument: SampleArgument, random: () => number): HostTensor {
   const { dtype, shape, values } = argument;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createExprs } from '@tenon/core';
 import { primitives } from '../src/index.ts';
-import { Random, randomFunction } from './random-function.ts';
+import { Random } from '../../../tests/support/generator.ts';
+import { randomFunction } from './random-function.ts';
 import { runRandomSchedule, type Tally } from './run-random.ts';
 
 describe('random schedules of random functions', () => {

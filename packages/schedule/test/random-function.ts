@@ -1,37 +1,6 @@
 import type { Buffer, Expr, ExprLike, Stmt, TensorFunction } from '@tenon/plugin';
 import { FunctionBody, type Exprs } from '@tenon/core';
-
-/** Uniform numbers from a seed: mulberry32. */
-export class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed | 0;
-  }
-  real(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  }
-  /** 0 … n − 1. */
-  below(n: number): number {
-    return Math.floor(this.real() * n);
-  }
-  chance(p: number): boolean {
-    return this.real() < p;
-  }
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-  shuffled<T>(items: readonly T[]): T[] {
-    const list = [...items];
-    for (let i = list.length - 1; i > 0; i--) {
-      const j = this.below(i + 1);
-      [list[i], list[j]] = [list[j]!, list[i]!];
-    }
-    return list;
-  }
-}
+import { type Random } from '../../../tests/support/generator.ts';
 
 export interface RandomFunction {
   readonly fn: TensorFunction;

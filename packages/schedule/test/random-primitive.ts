@@ -1,7 +1,7 @@
 import { diagnosticOf, type Block, type Expr, type For, type TensorFunction, type TensorIntrinsic } from '@tenon/plugin';
 import { buffersOf, visitStmts, type Exprs } from '@tenon/core';
 import type { Schedule } from '../src/index.ts';
-import type { Random } from './random-function.ts';
+import type { Random } from '../../../tests/support/generator.ts';
 
 export interface Parts {
   readonly loops: readonly For[];

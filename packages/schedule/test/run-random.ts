@@ -2,7 +2,7 @@ import { diagnosticOf, type HostTensor, type TensorFunction } from '@tenon/plugi
 import { descriptionOf, printFunction, verifyModule, type Exprs } from '@tenon/core';
 import { evaluateTensorFunction } from '@tenon/interp';
 import { lower, printTrace, Schedule } from '../src/index.ts';
-import type { Random } from './random-function.ts';
+import type { Random } from '../../../tests/support/generator.ts';
 import { attempts, partsOf, smallIntrinsics } from './random-primitive.ts';
 
 export interface Tally {

@@ -2,7 +2,7 @@ import { diagnosticOf, type Diagnostic, type HostTensor, type TensorFunction, ty
 import { createExprs, parseModule, printFunction, verifyModule, type Exprs } from '@tenon/core';
 import { evaluateTensorFunction } from '@tenon/interp';
 import { lower, Schedule } from '../src/index.ts';
-import { Random } from './random-function.ts';
+import { Random } from '../../../tests/support/generator.ts';
 import { sameTensors } from './run-random.ts';
 
 /** Reads one tensor function. */

@@ -2,7 +2,8 @@ import { diagnosticOf, type Diagnostic } from '@tenon/plugin';
 import { createExprs, equalFunctions, printFunction, type Exprs } from '@tenon/core';
 import { describe, expect, it } from 'vitest';
 import { parseTrace, primitives, printTrace, replay, Schedule, type Trace } from '../src/index.ts';
-import { Random, randomFunction } from './random-function.ts';
+import { Random } from '../../../tests/support/generator.ts';
+import { randomFunction } from './random-function.ts';
 import { attempts, partsOf } from './random-primitive.ts';
 import { chain, matmul, tensorFunction } from './support.ts';
 

@@ -17,15 +17,6 @@ export const target = (vectorBytes: number): TargetContext => {
   };
   return contextFor(session, { name: 'cpu-c', form: 'kernels', options: {}, device }) as TargetContext;
 };
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 /** Choices at their defaults, or drawn where `random` gives a number. */
 export const choices = (random: () => number | null): ScheduleChoices => ({
   choose: (_name, values, byDefault) => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { diagnosticOf, type HostTensor, type OperatorSample, type TensorFunction, type TensorType } from '@tenon/plugin';
 import { parseModule, visitExprs, visitStmts } from '@tenon/core';
 import { standardOperators } from '@tenon/ops';
-import { check, choices, exprs, filled, generator, session, target } from '../../test/schedules.ts';
+import { generator } from '../../../../tests/support/generator.ts';
+import { check, choices, exprs, filled, session, target } from '../../test/schedules.ts';
 import { rows } from './rows.ts';
 
 const elements = (a: HostTensor | null | undefined) => (a && /^[iu]\d|^bool$/.test(a.dtype) && a.data.length <= 4096 ? Array.from(a.data as ArrayLike<number | bigint>, (v) => exprs.int(v)) : null);
