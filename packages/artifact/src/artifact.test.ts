@@ -60,6 +60,20 @@ describe('reading what was written', () => {
     for (const section of artifact.manifest.sections) expect(artifact.offsetOf(section) % 64).toBe(0);
   });
 
+  test('sections of some size begin at the same place, whatever the manifest has to say besides', async () => {
+    const large = bytesOf(5 << 20, 4);
+    for (const compiler of ['a', 'a'.repeat(20_000)]) {
+      const w = new ArtifactWriter();
+      w.addSection('weights', 'constants', large);
+      w.addSection('code', 'blob', blob);
+      const body = sampleManifest();
+      const artifact = await open(await w.toBytes({ ...body, info: { ...body.info, compiler } }));
+      expect(artifact.offsetOf(artifact.section('weights'))).toBe(64 << 10);
+      expect(artifact.manifest.info.compiler).toBe(compiler);
+      await artifact.verify();
+    }
+  });
+
   test('opening reads the beginning only', async () => {
     const source = memorySource(file);
     const artifact = await openArtifact(source);

@@ -120,7 +120,7 @@ describe('the cache of artifacts', () => {
   test('notices that external data changed', async () => {
     const weights = join(folder, 'w.bin');
     writeFileSync(weights, new Uint8Array(Float32Array.of(1, 2, 3).buffer));
-    const path = modelFile(onnxModel([{ op: 'Add', inputs: ['x', 'w'], output: 'y' }], ['x'], ['y'], ['n', 3], [{ name: 'w', file: 'w.bin', shape: [3] }]));
+    const path = modelFile(onnxModel([{ op: 'Add', inputs: ['x', 'w'], output: 'y' }], ['x'], ['y'], ['n', 3], [{ name: 'w', shape: [3], data: { file: 'w.bin' } }]));
     expect(await again(path)).toBe(false);
     expect(await again(path)).toBe(true);
     writeFileSync(weights, new Uint8Array(Float32Array.of(10, 20, 30).buffer));
