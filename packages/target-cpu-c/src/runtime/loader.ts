@@ -6,7 +6,6 @@ import type { BlobInfo, BoundCall, DeviceBuffer, DeviceLimits, LoadedBlob, Loade
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
 import { addressOf, type HostQueue, hostDevice, hostUserMemory } from './host-device.ts';
-import { LargePages } from './large-pages.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
@@ -20,7 +19,7 @@ export function cpuC(): Loader {
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice(address, new LargePages()),
+    device: hostDevice(address),
     userMemory: hostUserMemory(address),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
