@@ -73,7 +73,6 @@ export const entries: { readonly [code: string]: ErrorEntry } = {
   'artifact/no-crypto': { cause: 'Pages from insecure origins have no Web Crypto.' },
   'artifact/no-section': { cause: 'A section was asked for that the artifact does not have.', remedy: 'Look at `tenon inspect FILE`; if the file came from Tenon, report it.' },
   'artifact/not-an-artifact': { cause: 'The file does not begin as Tenon artifacts do.' },
-  'artifact/section-size': { cause: 'A section’s content is shorter or longer than was announced to the writer.', remedy: report },
   'artifact/truncated': { cause: 'The file ends too early: a copy or download was cut off.' },
   'artifact/unbound-dim': { cause: 'A formula of the artifact uses a dim that nothing has given a value.', remedy: recompile },
   'artifact/unsupported-dim': { cause: 'A size has a form that formulas in artifacts cannot have.', remedy: 'Fix the dims of the input concerned with `dims`; if that is no way, report it.' },

@@ -56,7 +56,7 @@ function watched(parts: { [name: string]: number }, open: (path: string) => Prom
       const source = await add('open', () => open(path));
       return { ...source, read: (offset, length) => add('read manifest and code', () => source.read(offset, length)), readInto: (offset, to) => add('read constants', () => source.readInto!(offset, to)) };
     },
-    loader: { ...loader, load: (blob, bytes, options) => add('load code, start threads', () => loader.load(blob, bytes, options)) },
+    loader: { ...loader, device: { ...loader.device, map: (descriptor, offset, bytes) => add('map constants', () => loader.device.map?.(descriptor, offset, bytes) ?? null) }, load: (blob, bytes, options) => add('load code, start threads', () => loader.load(blob, bytes, options)) },
   };
 }
 

@@ -5,7 +5,7 @@ import { hash64 } from './hash.ts';
  * The layout of a file:
  *
  *     header      128 bytes, see below
- *     manifest    UTF-8 JSON, zero-padded to 64 bytes
+ *     manifest    UTF-8 JSON, white space at its end where sections are to begin further on, zero-padded to 64 bytes
  *     hashes      per chunk of every section, in order: 8 bytes of `hash64`; then per chunk 32 bytes of SHA-256; padded
  *     sections    each zero-padded to 64 bytes, padding included in its last chunk
  *

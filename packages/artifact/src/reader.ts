@@ -6,6 +6,13 @@ import { align, chunksOf, corrupt, decodeHeader, hashBytesPerChunk, type Header,
 import { hash64 } from './hash.ts';
 import type { Manifest, SectionInfo } from './manifest.ts';
 
+export interface ChunkHashes {
+  /** `hash64`. */
+  readonly hash: bigint;
+  /** SHA-256. */
+  readonly digest: Uint8Array;
+}
+
 /** An artifact whose header, manifest and hashes have been read and checked; sections are read when asked for. */
 export interface ArtifactFile {
   readonly source: ByteSource;
@@ -22,6 +29,7 @@ export interface ArtifactFile {
   chunksOf(section: SectionInfo): number;
   /** Where a chunk lies within its padded section: first byte and length. */
   chunkRange(section: SectionInfo, chunk: number): readonly [begin: number, bytes: number];
+  chunkHashes(section: SectionInfo, chunk: number): ChunkHashes;
   /** Compares the bytes of a chunk with its hash. Throws `artifact/corrupt`. */
   checkChunk(section: SectionInfo, chunk: number, bytes: Uint8Array): void;
   /** The same for a chunk whose `hash64` is known. */
@@ -103,9 +111,14 @@ function artifactFile(source: ByteSource, header: Header, manifest: Manifest, ma
       const begin = chunk * chunkBytes;
       return [begin, Math.min(chunkBytes, align(section.bytes) - begin)];
     },
+    chunkHashes(section, chunk) {
+      const index = firstChunk.get(section.name)! + chunk;
+      const at = 8 * totalChunks + 32 * index;
+      return { hash: hashView.getBigUint64(8 * index, true), digest: hashes.subarray(at, at + 32) };
+    },
     checkChunk: (section, chunk, bytes) => file.checkHash(section, chunk, hash64(bytes)),
     checkHash(section, chunk, hash) {
-      if (hash !== hashView.getBigUint64(8 * (firstChunk.get(section.name)! + chunk), true)) throw corrupt(source.uri, section.name, chunk);
+      if (hash !== file.chunkHashes(section, chunk).hash) throw corrupt(source.uri, section.name, chunk);
     },
     async read(section) {
       const bytes = await source.read(file.offsetOf(section), align(section.bytes));
@@ -126,8 +139,8 @@ function artifactFile(source: ByteSource, header: Header, manifest: Manifest, ma
           options.signal?.throwIfAborted();
           const [begin, length] = file.chunkRange(section, chunk);
           const digest = await sha256(await source.read(file.offsetOf(section) + begin, length));
-          const at = 8 * totalChunks + 32 * (firstChunk.get(section.name)! + chunk);
-          if (digest.some((byte, i) => byte !== hashes[at + i])) throw corrupt(source.uri, section.name, chunk);
+          const expected = file.chunkHashes(section, chunk).digest;
+          if (digest.some((byte, i) => byte !== expected[i])) throw corrupt(source.uri, section.name, chunk);
           done += length;
           options.onProgress?.(done, header.fileBytes - dataOffset);
         }

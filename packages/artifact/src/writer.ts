@@ -1,29 +1,50 @@
 import { TenonError } from '@tenon/plugin';
 import { checkManifest } from './check-manifest.ts';
 import { sha256, toHex } from './digest.ts';
+import type { EarlierArtifact } from './earlier.ts';
 import { align, alignment, chunksOf, defaultChunkBytes, encodeHeader, hashBytesPerChunk, headerBytes } from './format.ts';
 import { hash64 } from './hash.ts';
 import type { ManifestBody, SectionInfo } from './manifest.ts';
+import { readInto } from './source.ts';
 
 /** Takes the file piece by piece, not in order: the header comes last. Pieces never overlap and leave no gaps; their memory is used again once `write` is done. */
 export interface ArtifactSink {
   write(offset: number, bytes: Uint8Array): void | Promise<void>;
+  /** Ends the file after so many bytes. Needed where it begins as a copy of another. */
+  truncate?(bytes: number): void | Promise<void>;
 }
 
 /** Chunks whose digests and writes are under way at a time. */
 const chunksAtOnce = 4;
 
 /**
- * Bytes at hand, which must stay as they are until all is written, or exactly `bytes` bytes made piece by piece while the file is
- * written. A piece is copied before the next is asked for, so that one piece of memory serves for all.
+ * Sections of some size begin at multiples of this: an artifact that differs in little from an earlier one has them in the same place,
+ * so that most of it may be a copy, and constants lie on pages of the system's.
  */
-export type SectionContent =
-  | Uint8Array
-  | { readonly bytes: number; chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
+const dataAlignment = 64 << 10;
+/** Bytes of sections from which on that is worth its space. */
+const leastAligned = 64 * dataAlignment;
+const space = 0x20;
+
+/** Bytes at hand, which must stay as they are until all is written, or such that are made while the file is written. */
+export type SectionContent = Uint8Array | MadeContent;
+
+/** `bytes` bytes that are made when they are written. */
+export interface MadeContent {
+  readonly bytes: number;
+  /** Fills `destination` with what lies from `offset` on. Ranges are asked for in their order, each when the one before is made. */
+  readInto(offset: number, destination: Uint8Array): Promise<void>;
+  /** Says what a range holds: equal answers are equal bytes, in any artifact. null: that cannot be told. */
+  identify?(begin: number, end: number): string | null;
+}
 
 export interface WriteOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (written: number, total: number) => void;
+  /** Whose chunks are taken where their content is the same. The bytes of the file are what they are without it. */
+  readonly earlier?: EarlierArtifact;
+  /** The sink's file begins as a copy of `earlier`: what lies in its place is not written again. */
+  readonly copied?: boolean;
 }
 
 export interface WrittenArtifact {
@@ -69,34 +90,45 @@ export class ArtifactWriter {
     // pages cost more than what is done with them.
     const pending: Promise<unknown>[] = [];
     const memory: Uint8Array[] = [];
-    const memoryFor = (): Uint8Array => (memory[chunk % (chunksAtOnce + 1)] ??= new Uint8Array(this.#chunkBytes));
+    const memoryFor = (bytes: number): Uint8Array => (memory[chunk % (chunksAtOnce + 1)] ??= new Uint8Array(this.#chunkBytes)).subarray(0, bytes);
+    const { earlier } = options;
     const finish = async (bytes: Uint8Array, at: number, digestAt: number): Promise<void> => {
       const [digest] = await Promise.all([sha256(bytes), sink.write(at, bytes)]);
       hashes.set(digest, digestAt);
     };
+    const copy = async (from: number, bytes: Uint8Array, at: number): Promise<void> => {
+      await readInto(earlier!.file.source, from, bytes);
+      await sink.write(at, bytes);
+    };
     try {
       for (const { info, content } of this.#sections) {
-        let expected = align(info.bytes);
-        for await (const bytes of ArrayBuffer.isView(content) ? chunksAt(content, this.#chunkBytes) : rechunk(content.chunks(), info, memoryFor)) {
+        for (let begin = 0; begin < info.bytes; begin += this.#chunkBytes) {
           options.signal?.throwIfAborted();
           if (pending.length === chunksAtOnce) await pending.shift();
-          const finished = finish(bytes, written, 8 * layout.chunks + 32 * chunk);
-          // Its failure is told where it is awaited.
-          finished.catch(() => {});
-          pending.push(finished);
-          hashView.setBigUint64(8 * chunk, hash64(bytes), true);
+          const end = Math.min(begin + this.#chunkBytes, info.bytes);
+          const at = written;
+          const digestAt = 8 * layout.chunks + 32 * chunk;
+          written += align(end - begin);
+          const known = earlier === undefined || ArrayBuffer.isView(content) ? null : earlier.chunk(content.identify?.(begin, end) ?? null);
+          if (known !== null) {
+            hashView.setBigUint64(8 * chunk, known.hash, true);
+            hashes.set(known.digest, digestAt);
+            if (options.copied !== true || known.offset !== at) pending.push(quiet(copy(known.offset, memoryFor(written - at), at)));
+          } else {
+            const bytes = await chunkBytes(content, begin, end, () => memoryFor(written - at));
+            hashView.setBigUint64(8 * chunk, hash64(bytes), true);
+            pending.push(quiet(finish(bytes, at, digestAt)));
+          }
           chunk++;
-          written += bytes.length;
-          expected -= bytes.length;
           options.onProgress?.(written, layout.fileBytes);
         }
-        if (expected !== 0) throw wrongSize(info);
       }
       await Promise.all(pending);
     } finally {
       // Nobody writes to the sink any more when this returns.
       await Promise.allSettled(pending);
     }
+    if (options.copied === true) await sink.truncate?.(layout.fileBytes);
     const described = new Uint8Array(layout.manifest.length + hashes.length);
     described.set(layout.manifest);
     described.set(hashes, layout.manifest.length);
@@ -127,53 +159,33 @@ export class ArtifactWriter {
     const manifest = { ...body, sections: this.#sections.map((section) => section.info) };
     checkManifest(manifest);
     const text = new TextEncoder().encode(JSON.stringify(manifest));
-    const padded = new Uint8Array(align(text.length));
-    padded.set(text);
     let chunks = 0;
     for (const { info } of this.#sections) chunks += chunksOf(info.bytes, this.#chunkBytes);
     const hashesBytes = chunks * hashBytesPerChunk;
-    const dataOffset = headerBytes + padded.length + align(hashesBytes);
-    return { manifest: padded, manifestBytes: text.length, chunks, hashesBytes, dataOffset, fileBytes: dataOffset + this.#end };
+    const taken = headerBytes + align(text.length) + align(hashesBytes);
+    const unit = this.#end >= leastAligned ? dataAlignment : alignment;
+    const dataOffset = Math.ceil(taken / unit) * unit;
+    // White space of the text fills the file up to there.
+    const filled = dataOffset > taken;
+    const padded = new Uint8Array(align(text.length) + dataOffset - taken);
+    padded.set(text);
+    if (filled) padded.fill(space, text.length);
+    return { manifest: padded, manifestBytes: filled ? padded.length : text.length, chunks, hashesBytes, dataOffset, fileBytes: dataOffset + this.#end };
   }
 }
 
-/** Bytes at hand as chunks of equal size, the last one padded to the alignment. */
-function* chunksAt(content: Uint8Array, chunkBytes: number): Generator<Uint8Array> {
-  for (let at = 0; at < content.length; at += chunkBytes) {
-    const chunk = content.subarray(at, at + chunkBytes);
-    if (chunk.length % alignment === 0) yield chunk;
-    else {
-      const padded = new Uint8Array(align(chunk.length));
-      padded.set(chunk);
-      yield padded;
-    }
-  }
+/** What fails is told where it is awaited. */
+function quiet<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {});
+  return work;
 }
 
-/** The pieces of a section as chunks of equal size, the last one padded to the alignment. `memoryFor` gives memory for the next chunk. */
-async function* rechunk(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, info: SectionInfo, memoryFor: () => Uint8Array): AsyncGenerator<Uint8Array> {
-  let pending: Uint8Array | null = null;
-  let filled = 0;
-  let received = 0;
-  for await (const piece of pieces) {
-    received += piece.length;
-    if (received > info.bytes) throw wrongSize(info);
-    for (let at = 0; at < piece.length; ) {
-      pending ??= memoryFor();
-      const taken = Math.min(pending.length - filled, piece.length - at);
-      pending.set(piece.subarray(at, at + taken), filled);
-      filled += taken;
-      at += taken;
-      if (filled === pending.length) {
-        yield pending;
-        pending = null;
-        filled = 0;
-      }
-    }
-  }
-  if (received !== info.bytes) throw wrongSize(info);
-  if (pending !== null) yield pending.fill(0, filled, align(filled)).subarray(0, align(filled));
+/** A chunk with its padding: bytes at hand where they need none, else in `memory`. */
+async function chunkBytes(content: SectionContent, begin: number, end: number, memory: () => Uint8Array): Promise<Uint8Array> {
+  const length = end - begin;
+  if (ArrayBuffer.isView(content) && length % alignment === 0) return content.subarray(begin, end);
+  const bytes = memory();
+  if (ArrayBuffer.isView(content)) bytes.set(content.subarray(begin, end));
+  else await content.readInto(begin, bytes.subarray(0, length));
+  return bytes.fill(0, length);
 }
-
-const wrongSize = (info: SectionInfo): TenonError =>
-  new TenonError({ code: 'artifact/section-size', message: `section '${info.name}' was declared with ${info.bytes} bytes, but its content is of another size` });

@@ -71,7 +71,7 @@ export async function compile(source: ByteSource, options: CompileOptions): Prom
     const begin = session.host.now();
     const imported = await frontend.import(source, session, { dims: session.config.dims ?? {} });
     const name = source.uri.replace(/^.*[\\/]/, '');
-    return run(imported, session, options, { name, id: source.id }, session.host.now() - begin);
+    return run(imported, session, options, { name, id: source.id, uri: source.uri }, session.host.now() - begin);
   });
 }
 
@@ -143,7 +143,7 @@ async function canonicalize(module: IRModule, manager: PassManager): Promise<IRM
 }
 
 async function run(
-  imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string } | null, importMilliseconds: number,
+  imported: IRModule, session: Session, options: CompileOptions, model: { name: string; id: string; uri: string } | null, importMilliseconds: number,
 ): Promise<Compilation> {
   const records: Records = { schedules: [], dispatches: [], layouts: [], packings: new Map() };
   const { schedules, dispatches, layouts, packings } = records;

@@ -5,3 +5,4 @@ export { costKey, typicalDims } from './partition/estimate.ts';
 export { cutRegions } from './partition/regions.ts';
 export type { DispatchRecord } from './dispatch/report.ts';
 export type { LayoutRecord, ScheduleRecord } from '@tenon/plugin';
+export type { Earlier } from './link/link.ts';

@@ -22,8 +22,21 @@ export function packingOf(fn: TensorFunction, input: string): Packing | null {
   return (all?.[input] as unknown as Packing | undefined) ?? null;
 }
 
-/** Packed constants by name: the tensor that they are a layout of, after maps, and which. Equal names are equal constants. */
-export type Packings = Map<string, { readonly original: string; readonly shape: readonly number[]; readonly packing: Packing; /** As text. */ readonly maps: string }>;
+/** A packed constant. */
+export interface PackedConstant {
+  /** Names the tensor that it is a layout of, after maps. */
+  readonly original: string;
+  /** Of that tensor. */
+  readonly shape: readonly number[];
+  readonly packing: Packing;
+  /** As text. */
+  readonly maps: string;
+  /** What it is made from, before maps. */
+  readonly of: ConstantDecl;
+}
+
+/** Packed constants by name. Equal names are equal constants. */
+export type Packings = Map<string, PackedConstant>;
 
 /**
  * Declares packed constants, each once per layout, and collects what they add to the module. The bytes are made when
@@ -72,7 +85,7 @@ export class Packer {
         },
         close: () => this.#latest.release(),
       });
-      this.#packings.set(name, { original: mapped, shape: target, packing: layout, maps: JSON.stringify(maps) });
+      this.#packings.set(name, { original: mapped, shape: target, packing: layout, maps: JSON.stringify(maps), of: decl });
       this.sources.set(source.name, source);
       this.constants.set(name, { name, type, data: { kind: 'range', source: source.name, offset: 0, bytes }, view: null });
       packed = { name, type, constant: true };

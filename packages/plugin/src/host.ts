@@ -19,6 +19,8 @@ export interface ByteSource {
   readonly bytes: number;
   /** Identity of the contents: changes when they do. */
   readonly id: string;
+  /** Of a file of the system's: its descriptor, for devices that read it as memory. Open until `close`. */
+  readonly descriptor?: number;
   /** Exactly `length` bytes from `offset`; throws a diagnostic past the end. Where this cannot answer at once (URLs), `read` must be used. */
   readSync?(offset: number, length: number): Uint8Array;
   read(offset: number, length: number): Promise<Uint8Array>;

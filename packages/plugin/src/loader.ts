@@ -34,6 +34,11 @@ export interface Device {
   readonly space: string;
   /** 64-byte aligned or better, zero-filled. */
   allocate(bytes: number): DeviceBuffer;
+  /**
+   * Memory that has part of a file's contents without a copy of them, 64-byte aligned where `offset` is; for reading only. While this goes on, and some seconds after, the
+   * file must not become shorter. null, or absent: there is none to be had.
+   */
+  map?(descriptor: number, offset: number, bytes: number): Promise<DeviceBuffer | null>;
   free(buffer: DeviceBuffer): void;
   createQueue(): Queue;
   /**

@@ -1,10 +1,13 @@
-import type { ArtifactFile, ConstantInfo } from '@tenon/artifact';
+import type { ArtifactFile, ConstantInfo, SectionInfo } from '@tenon/artifact';
 import { alignment } from '@tenon/artifact';
 import type { ByteSource, Device, DeviceBuffer, Host, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { repack } from './repack.ts';
 import { readInto } from './source.ts';
 import type { Verification } from './verification.ts';
+
+/** Chunks of memory at hand that are compared with their hashes at a time. */
+const comparedChunks = 8;
 
 /** Constants of an artifact in the memories of devices: read once per space, when a region that uses them is loaded. */
 export interface ConstantStore {
@@ -36,11 +39,17 @@ export function createConstants({ file, host, hostDevice, verification }: StoreO
   let disposed = false;
   const key = (index: number, device: Device): string => `${index}@${device.space}`;
 
-  const allocate = (device: Device, bytes: number): DeviceBuffer => {
+  const checkAlive = (): void => {
     if (disposed) throw new TenonError({ code: 'runtime/disposed', message: 'the model was disposed while it was loading' });
-    const buffer = device.allocate(bytes);
+  };
+  const keep = (device: Device, buffer: DeviceBuffer): DeviceBuffer => {
+    checkAlive();
     buffers.push({ device, buffer });
     return buffer;
+  };
+  const allocate = (device: Device, bytes: number): DeviceBuffer => {
+    checkAlive();
+    return keep(device, device.allocate(bytes));
   };
 
   const once = <T>(map: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> => {
@@ -54,13 +63,24 @@ export function createConstants({ file, host, hostDevice, verification }: StoreO
     return made;
   };
 
+  const mapSection = async (section: SectionInfo): Promise<DeviceBuffer | null> => {
+    const { descriptor } = file.source;
+    if (descriptor === undefined) return null;
+    const buffer = await hostDevice.map?.(descriptor, file.offsetOf(section), file.paddedBytes(section)) ?? null;
+    if (buffer !== null) keep(hostDevice, buffer);
+    return buffer;
+  };
+
   /** A section in host memory as a whole: its constants are views of it. */
   const hostSection = (name: string): Promise<DeviceBuffer> =>
     once(sections, name, async () => {
       const section = file.section(name);
-      const buffer = allocate(hostDevice, file.paddedBytes(section));
+      const mapped = await mapSection(section);
+      const buffer = mapped ?? allocate(hostDevice, file.paddedBytes(section));
       const bytes = buffer.host!.subarray(0, file.paddedBytes(section));
-      await readInto(file.source, file.offsetOf(section), bytes, file.chunkBytes, (begin, end) => verification?.add(section, begin, bytes.subarray(begin, end)));
+      const compare = (begin: number, end: number): void => verification?.add(section, begin, bytes.subarray(begin, end));
+      if (mapped === null) await readInto(file.source, file.offsetOf(section), bytes, file.chunkBytes, compare);
+      else for (let at = 0; at < bytes.length; at += comparedChunks * file.chunkBytes) compare(at, Math.min(at + comparedChunks * file.chunkBytes, bytes.length));
       return buffer;
     });
 

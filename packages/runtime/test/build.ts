@@ -30,8 +30,7 @@ export const axis = (name: string, parameter = 0, at = 0, change: Partial<DimInf
 export async function buildArtifact(artifact: TestArtifact, options: { readonly chunkBytes?: number } = {}): Promise<Uint8Array> {
   const writer = new ArtifactWriter(options);
   const constants: ConstantInfo[] = [];
-  const weights: Uint8Array[] = [];
-  let offset = 0;
+  let weights = new Uint8Array();
   for (const { name, values, external } of artifact.constants ?? []) {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const info = { name, dtype: 'f32', shape: [values.length], bytes: bytes.length };
@@ -39,13 +38,13 @@ export async function buildArtifact(artifact: TestArtifact, options: { readonly 
       constants.push({ ...info, data: { kind: 'external', ...external, offset: 0 } });
       continue;
     }
-    constants.push({ ...info, data: { kind: 'section', section: 'weights', offset } });
-    const padded = new Uint8Array(Math.ceil(bytes.length / 64) * 64);
-    padded.set(bytes);
-    weights.push(padded);
-    offset += padded.length;
+    constants.push({ ...info, data: { kind: 'section', section: 'weights', offset: weights.length } });
+    const longer = new Uint8Array(weights.length + Math.ceil(bytes.length / 64) * 64);
+    longer.set(weights);
+    longer.set(bytes, weights.length);
+    weights = longer;
   }
-  if (weights.length > 0) writer.addSection('weights', 'constants', { bytes: offset, chunks: () => weights });
+  if (weights.length > 0) writer.addSection('weights', 'constants', weights);
   const blobs: BlobSection[] = [];
   for (const [section, { format = 'js-test', target = section, entries }] of Object.entries(artifact.blobs)) {
     writer.addSection(section, 'blob', new TextEncoder().encode(JSON.stringify(entries)));

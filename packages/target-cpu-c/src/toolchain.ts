@@ -42,20 +42,23 @@ export async function findToolchain(options: ToolchainOptions, signal?: AbortSig
   const candidates = named ? [named] : ['cc', 'gcc', 'clang'];
   const abortable = signal === undefined ? {} : { signal };
   for (const cc of candidates) {
+    const march = options.march ?? 'native';
+    const machines = machineFlags(march);
+    const ask = (machine: readonly string[]): Promise<Finished> => runProcess(cc, [...semantics, ...machine, '-dM', '-E', '-x', 'c', '-'], '', abortable);
     let answer: Finished;
+    let first: Finished;
     try {
-      answer = await runProcess(cc, ['--version'], '', abortable);
+      [answer, first] = await Promise.all([runProcess(cc, ['--version'], '', abortable), ask(machines[0]!)]);
     } catch (error) {
       if (signal?.aborted) throw error;
       continue;
     }
     if (answer.code !== 0) continue;
     const version = answer.stdout.split('\n', 1)[0]!.trim();
-    const march = options.march ?? 'native';
     const tried: string[] = [];
-    for (const machine of machineFlags(march)) {
+    for (const [i, machine] of machines.entries()) {
       const flags = [...semantics, ...machine];
-      const probe = await runProcess(cc, [...flags, '-dM', '-E', '-x', 'c', '-'], '', abortable);
+      const probe = i === 0 ? first : await ask(machine);
       if (probe.code !== 0) {
         tried.push(firstLines(probe.stderr, 2));
         continue;

@@ -1,12 +1,12 @@
 import { openArtifact, sha256, toHex, type ArtifactSink, type Manifest, type WrittenArtifact } from '@tenon/artifact';
-import { compile as compileModel, type Compilation } from '@tenon/compiler';
+import { compile as compileModel, type Compilation, type Earlier } from '@tenon/compiler';
 import { validateConfig } from '@tenon/core';
 import { TenonError, type ByteSource, type Config, type Diagnostic, type Host, type Loader } from '@tenon/plugin';
 import { bytesSource } from '@tenon/runtime';
-import { cacheKeys, uncacheable } from './cache-key.ts';
+import { cacheKeys, digest as digestOf, uncacheable } from './cache-key.ts';
 import { mergeConfig } from './config.ts';
 import { formatDiagnostic } from './diagnostics.ts';
-import type { ArtifactStore, Environment, StoredRecord } from './environment.ts';
+import type { ArtifactStore, Draft, Environment, StoredRecord } from './environment.ts';
 import type { BuildOptions, ModelInput } from './options.ts';
 
 /** A compiled model as a file, or in memory where there is no place for a file. */
@@ -70,13 +70,16 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
     const uncached = store === null ? 'caching is off' : identity === null ? "the identity of Tenon's code is not known" : uncacheable(config, defaults.plugins);
     let key: string | null = null;
     let kernels: string | null = null;
+    let latest: string | null = null;
     if (store !== null && identity !== null && uncached === null) {
+      const uri = env.absolute(source.uri);
       const keys = await cacheKeys({
-        config, host, source, identity, signal: options.signal, defaultPlugins: defaults.plugins, uri: env.absolute(source.uri),
+        config, host, source, identity, signal: options.signal, defaultPlugins: defaults.plugins, uri,
         contents: ArrayBuffer.isView(model) ? toHex(await sha256(model as Uint8Array)) : null,
       });
       key = keys.artifact;
       kernels = keys.identity;
+      latest = await digestOf({ latest: uri, identity: kernels });
       const found = await lookUp(store, key, host);
       if (found !== null) {
         found.record.diagnostics.forEach(onDiagnostic);
@@ -85,7 +88,7 @@ export async function build(env: Environment, model: ModelInput, options: BuildO
         return { ...found.record, path, manifest: found.manifest, cached: true, key, uncached, read: () => readAll(host, path) };
       }
     }
-    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, kernels, uncached, options, loaders });
+    return await compileAndKeep(env, { host, config, onDiagnostic, source, store, key, kernels, latest, uncached, options, loaders });
   } catch (error) {
     throw options.signal?.aborted ? options.signal.reason : error;
   } finally {
@@ -99,37 +102,52 @@ interface BuildJob extends Setup {
   readonly key: string | null;
   /** The identity under which what is made of kernels is kept; null: it is not. */
   readonly kernels: string | null;
+  /** Under which the host's cache says which artifact was made last of this model's file. */
+  readonly latest: string | null;
   readonly uncached: string | null;
   readonly options: BuildOptions;
   readonly loaders: readonly Loader[];
 }
 
 async function compileAndKeep(env: Environment, job: BuildJob): Promise<BuiltArtifact> {
-  const { host, config, source, store, key, uncached, options, loaders } = job;
+  const { host, config, source, store, key, latest, uncached, options, loaders } = job;
   const dependencies: { uri: string; id: string }[] = [];
-  const compilation = await compileModel(source, {
-    config, host: recording(host, dependencies), onDiagnostic: job.onDiagnostic,
-    ...(loaders.length === 0 ? {} : { loaders }),
-    ...(job.kernels === null ? {} : { identity: job.kernels }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    ...(options.onProgress === undefined ? {} : { onProgress: (step, done, total) => options.onProgress!({ step, done, total }) }),
-  });
+  const draft = store === null || latest === null ? null : await draftFor(store, latest, host);
+  let compilation: Compilation | null = null;
   try {
-    const write = (sink: ArtifactSink): Promise<WrittenArtifact> => compilation.write(sink);
-    const record = (written: WrittenArtifact): StoredRecord => ({ ...written, dependencies, diagnostics: compilation.diagnostics });
+    const made = compilation = await compileModel(source, {
+      config, host: recording(host, dependencies), onDiagnostic: job.onDiagnostic,
+      ...(loaders.length === 0 ? {} : { loaders }),
+      ...(job.kernels === null ? {} : { identity: job.kernels }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.onProgress === undefined ? {} : { onProgress: (step, done, total) => options.onProgress!({ step, done, total }) }),
+    });
+    const write = (sink: ArtifactSink, earlier?: Earlier): Promise<WrittenArtifact> => made.write(sink, earlier);
+    const record = async (written: WrittenArtifact): Promise<StoredRecord> => ({ ...written, dependencies, diagnostics: made.diagnostics, contents: await made.contents() });
     // What failed may be repaired without any change that the key would see.
-    const whole = !compilation.diagnostics.some((d) => d.code === 'codegen/not-loadable');
-    let path = store === null || key === null || !whole ? null : await store.put(key, write, record);
+    const whole = !made.diagnostics.some((d) => d.code === 'codegen/not-loadable');
+    let path = store === null || key === null || !whole ? null : await store.put(key, write, record, draft);
+    if (path !== null && latest !== null) await host.cache?.put(latest, new TextEncoder().encode(key!));
     const kept = path === null ? null : key;
     if (options.output !== undefined) {
       if (path === null) await env.files!.write(options.output, write);
       else await env.files!.share(path, options.output);
       path = options.output;
     }
-    return await described(compilation, path, kept, uncached, host);
+    return await described(made, path, kept, uncached, host);
   } finally {
-    compilation.dispose();
+    (compilation as Compilation | null)?.dispose();
+    await draft?.discard();
   }
+}
+
+/** A draft from the artifact that was made last of this model's file, before it was changed. */
+async function draftFor(store: ArtifactStore, latest: string, host: Host): Promise<Draft | null> {
+  const key = await host.cache?.get(latest) ?? null;
+  const draft = key === null ? null : await store.draft(new TextDecoder().decode(key));
+  // If other files are as they were, so is most of the artifact, it may be presumed.
+  if (draft !== null && await unchanged(draft.record.dependencies, host)) draft.copy();
+  return draft;
 }
 
 async function described(compilation: Compilation, path: string | null, key: string | null, uncached: string | null, host: Host): Promise<BuiltArtifact> {
@@ -152,11 +170,7 @@ async function lookUp(store: ArtifactStore, key: string, host: Host): Promise<{ 
   if (found === null) return null;
   const { path, record, source } = found;
   try {
-    for (const { uri, id } of record.dependencies) {
-      const file = await host.open(uri);
-      file.close();
-      if (file.id !== id) return null;
-    }
+    if (!await unchanged(record.dependencies, host)) return null;
     const { digest, manifest } = await openArtifact(source);
     return digest === record.digest ? { path, record, manifest } : null;
   } catch {
@@ -164,6 +178,20 @@ async function lookUp(store: ArtifactStore, key: string, host: Host): Promise<{ 
     return null;
   } finally {
     source.close();
+  }
+}
+
+/** Whether files are what they were. */
+async function unchanged(files: StoredRecord['dependencies'], host: Host): Promise<boolean> {
+  try {
+    for (const { uri, id } of files) {
+      const file = await host.open(uri);
+      file.close();
+      if (file.id !== id) return false;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 

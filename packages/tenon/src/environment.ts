@@ -1,4 +1,5 @@
-import type { ArtifactSink, WrittenArtifact } from '@tenon/artifact';
+import type { ArtifactSink, Contents, WrittenArtifact } from '@tenon/artifact';
+import type { Earlier } from '@tenon/compiler';
 import type { ByteSource, Diagnostic, Host, Loader } from '@tenon/plugin';
 import type { Defaults } from './config.ts';
 
@@ -33,6 +34,18 @@ export interface StoredRecord {
   /** Files besides the model that were opened, with their identities then: external data. */
   readonly dependencies: readonly { readonly uri: string; readonly id: string }[];
   readonly diagnostics: readonly Diagnostic[];
+  /** What its constants are made of, by which later artifacts find what they have in common with it. */
+  readonly contents: Contents;
+}
+
+/** The beginning of an artifact for which an earlier one is at hand. */
+export interface Draft {
+  /** Of the earlier one. */
+  readonly record: StoredRecord;
+  /** Begins to copy the earlier one to where the artifact will be written. */
+  copy(): void;
+  /** Ends it, if it was not put. */
+  discard(): Promise<void>;
 }
 
 /** Whole artifacts by key, as files, within a limit of size. */
@@ -40,8 +53,10 @@ export interface ArtifactStore {
   readonly folder: string;
   /** A source over a kept artifact, which the caller closes, and its record; null where there is none. */
   get(key: string): Promise<{ readonly path: string; readonly record: StoredRecord; readonly source: ByteSource } | null>;
+  /** A draft from the artifact with this key; null where it is not there, or not whole. */
+  draft(key: string): Promise<Draft | null>;
   /** The path it got; null where it could not be kept, for which `write` may or may not have been called. */
-  put(key: string, write: (sink: ArtifactSink) => Promise<WrittenArtifact>, record: (written: WrittenArtifact) => StoredRecord): Promise<string | null>;
+  put(key: string, write: (sink: ArtifactSink, earlier?: Earlier) => Promise<WrittenArtifact>, record: (written: WrittenArtifact) => Promise<StoredRecord>, draft?: Draft | null): Promise<string | null>;
   remove(key: string): Promise<void>;
   usage(): Promise<{ readonly entries: number; readonly bytes: number }>;
   clean(): Promise<{ readonly entries: number; readonly bytes: number }>;

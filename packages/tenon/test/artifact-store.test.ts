@@ -15,7 +15,7 @@ const put = (store: ReturnType<typeof openArtifactStore>, key: string, bytes: nu
   store.put(key, async (sink) => {
     await sink.write(0, new Uint8Array(bytes));
     return { bytes, digest: key };
-  }, (written) => ({ ...written, dependencies: [], diagnostics: [] }));
+  }, async (written) => ({ ...written, dependencies: [], diagnostics: [], contents: {} }));
 
 test('gives back what was put', async () => {
   const store = openArtifactStore({ folder });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,6 +89,33 @@ describe('artifacts', () => {
   });
 });
 
+describe('loading an artifact with large constants', () => {
+  const built = async (): Promise<{ path: string; artifact: string }> => {
+    const path = modelFile(onnxModel([{ op: 'Mul', inputs: ['x', 'w'], output: 'y' }], ['x'], ['y'], [1_500_000], [{ name: 'w', shape: [1_500_000], data: { file: 'w.bin' } }]));
+    writeFileSync(join(folder, 'w.bin'), new Uint8Array(Float32Array.from({ length: 1_500_000 }, (_, i) => i % 1000).buffer));
+    const artifact = join(folder, 'large.tenon');
+    await buildArtifact(path, { ...options, output: artifact });
+    return { path, artifact };
+  };
+  const x = { dtype: 'f32', shape: [1_500_000], data: new Float32Array(1_500_000).fill(2) };
+
+  test('finds damage before it gives results', async () => {
+    const { artifact } = await built();
+    const bytes = readFileSync(artifact);
+    bytes[4_000_000]! ^= 1;
+    writeFileSync(artifact, bytes);
+    using m = await load(artifact, { allowNative: true });
+    await expect(m.run({ x })).rejects.toMatchObject({ diagnostic: { code: 'artifact/corrupt' } });
+  });
+
+  test('a process may end at any time, with threads of the model still awake', async () => {
+    const { artifact } = await built();
+    const script = `const { load } = await import('tenon'); const m = await load(${JSON.stringify(artifact)}, { allowNative: true });
+      for (let i = 0; i < 3; i++) await m.run({ x: { dtype: 'f32', shape: [1500000], data: new Float32Array(1500000) } });`;
+    for (let i = 0; i < 4; i++) execFileSync(process.execPath, ['--conditions=tenon-source', '--input-type=module', '-e', script], { cwd: import.meta.dirname });
+  });
+});
+
 describe('the cache of artifacts', () => {
   const again = async (model: string | Uint8Array, more: BuildOptions = {}): Promise<boolean> => (await buildArtifact(model, { ...options, ...more })).cached;
 
@@ -120,7 +148,7 @@ describe('the cache of artifacts', () => {
   test('notices that external data changed', async () => {
     const weights = join(folder, 'w.bin');
     writeFileSync(weights, new Uint8Array(Float32Array.of(1, 2, 3).buffer));
-    const path = modelFile(onnxModel([{ op: 'Add', inputs: ['x', 'w'], output: 'y' }], ['x'], ['y'], ['n', 3], [{ name: 'w', file: 'w.bin', shape: [3] }]));
+    const path = modelFile(onnxModel([{ op: 'Add', inputs: ['x', 'w'], output: 'y' }], ['x'], ['y'], ['n', 3], [{ name: 'w', shape: [3], data: { file: 'w.bin' } }]));
     expect(await again(path)).toBe(false);
     expect(await again(path)).toBe(true);
     writeFileSync(weights, new Uint8Array(Float32Array.of(10, 20, 30).buffer));

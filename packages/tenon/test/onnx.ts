@@ -17,7 +17,7 @@ function message(...fields: readonly Field[]): Uint8Array {
     const content = typeof value === 'string' ? new TextEncoder().encode(value) : value;
     varint(number * 8 + 2);
     varint(content.length);
-    bytes.push(...content);
+    for (const byte of content) bytes.push(byte);
   }
   return Uint8Array.from(bytes);
 }
@@ -27,21 +27,22 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly output: string;
 }
-/** Weights in a file of their own: f32, all of it. */
-export interface External {
+/** f32 weights: all of a file of their own, or in the model. */
+export interface Weights {
   readonly name: string;
-  readonly file: string;
   readonly shape: readonly number[];
+  readonly data: { readonly file: string } | Float32Array<ArrayBuffer>;
 }
 
 const f32 = 1;
 
 /** A model whose inputs and outputs are f32 of one shape; strings are symbolic dims. */
-export function onnxModel(nodes: readonly Node[], inputs: readonly string[], outputs: readonly string[], shape: readonly (number | string)[], external: readonly External[] = []): Uint8Array {
+export function onnxModel(nodes: readonly Node[], inputs: readonly string[], outputs: readonly string[], shape: readonly (number | string)[], constants: readonly Weights[] = []): Uint8Array {
   const dims = shape.map((d): Field => [1, message(typeof d === 'number' ? [1, d] : [2, d])]);
   const value = (name: string): Uint8Array => message([1, name], [2, message([1, message([1, f32], [2, message(...dims)])])]);
-  const weights = external.map((w): Field => [5, message(
-    ...w.shape.map((d): Field => [1, d]), [2, f32], [8, w.name], [13, message([1, 'location'], [2, w.file])], [14, 1],
+  const weights = constants.map(({ name, shape: axes, data }): Field => [5, message(
+    ...axes.map((d): Field => [1, d]), [2, f32], [8, name],
+    ...(data instanceof Float32Array ? [[9, new Uint8Array(data.buffer)] as Field] : [[13, message([1, 'location'], [2, data.file])] as Field, [14, 1] as Field]),
   )]);
   const graph = message(
     ...nodes.map((n): Field => [1, message(...n.inputs.map((i): Field => [1, i]), [2, n.output], [3, `${n.op}_${n.output}`], [4, n.op])]),

@@ -1,10 +1,9 @@
-import type { ConstantInfo } from '@tenon/artifact';
+import { alignment, type ConstantInfo } from '@tenon/artifact';
 import type { IRModule } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
 import type { Packings } from '../pack.ts';
 
-export const alignment = 64;
-export const align = (n: number): number => Math.ceil(n / alignment) * alignment;
+const align = (n: number): number => Math.ceil(n / alignment) * alignment;
 
 /** Numbers the constants of an artifact in the order in which they are met, and notes who uses them. */
 export class ConstantTable {

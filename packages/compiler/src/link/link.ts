@@ -1,14 +1,12 @@
-import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type ConstantInfo, type DeviceInfo, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
+import { ArtifactWriter, encodeDim, type ArtifactSink, type BlobSection, type Contents, type DeviceInfo, type EarlierArtifact, type Json, type ManifestBody, type RegionInfo, type RegionVariant, type WrittenArtifact } from '@tenon/artifact';
 import { entryFunction, type Attrs, type AttrValue, type EntryManifest, type Expr, type GraphFunction, type IRModule, type LayoutRecord, type PartitionReport, type Placement, type ScheduleRecord } from '@tenon/plugin';
 import type { ResolvedTarget, Session } from '@tenon/core';
 import type { GeneratedBlob } from './codegen.ts';
 import type { Packings } from '../pack.ts';
-import { align, alignment, ConstantTable, layOutConstants } from './constants.ts';
+import { ConstantTable, layOutConstants } from './constants.ts';
+import { constantContent, identifyContents, unidentified } from './contents.ts';
 import { collectDims } from './dims.ts';
 import { linkEntry, type LinkedRegion } from './program.ts';
-
-/** Constants are copied into the artifact in pieces of this size: small enough to stay in cache until they are hashed. */
-const pieceBytes = 256 * 1024;
 
 export interface LinkInput {
   readonly module: IRModule;
@@ -20,14 +18,24 @@ export interface LinkInput {
   readonly report: PartitionReport | null;
   readonly schedules: readonly ScheduleRecord[];
   readonly layouts: readonly LayoutRecord[];
-  readonly model: { readonly name: string; readonly id: string } | null;
+  readonly model: { readonly name: string; readonly id: string; readonly uri: string } | null;
   readonly version: string;
+}
+
+/** An artifact from which another is made. */
+export interface Earlier {
+  readonly artifact: EarlierArtifact;
+  /** The file that is to be written begins as a copy of it. */
+  readonly copied: boolean;
 }
 
 /** A finished artifact, ready to be written. Constants are read from their sources while it is written. */
 export interface Linked {
   readonly manifest: ManifestBody;
-  write(sink: ArtifactSink): Promise<WrittenArtifact>;
+  /** What the sections of constants are made of. */
+  contents(): Promise<Contents>;
+  /** Takes from an earlier artifact what it has in common with this one. */
+  write(sink: ArtifactSink, earlier?: Earlier): Promise<WrittenArtifact>;
   toBytes(): Promise<Uint8Array>;
 }
 
@@ -69,22 +77,28 @@ export function link(input: LinkInput): Linked {
   const { constants, sections } = layOutConstants(table, module, session, input.packings);
   const manifest: ManifestBody = {
     info: {
-      compiler: `tenon ${input.version}`, model: input.model, targets: targets.map((t) => t.name),
+      compiler: `tenon ${input.version}`, model: input.model === null ? null : { name: input.model.name, id: input.model.id }, targets: targets.map((t) => t.name),
       options: Object.fromEntries(targets.map((t) => [t.name, toJson(t.options)])),
     },
     devices, constants, blobs, regions, entries: [entry],
     report: { placements: input.placements, ...(input.report === null ? {} : { partition: input.report }), schedules: input.schedules, layouts: input.layouts },
   };
-  const writer = new ArtifactWriter();
-  for (const { name, bytes, constants: own } of sections) {
-    if (bytes > 0) writer.addSection(name, 'constants', { bytes, chunks: () => constantChunks(module, session, own) });
-  }
-  input.blobs.forEach(({ blob }, i) => writer.addSection(`blob ${i}`, 'blob', blob.bytes));
+  const filled = sections.filter(({ bytes }) => bytes > 0);
+  let known: Promise<Contents> | null = null;
+  const contents = (): Promise<Contents> => (known ??= identifyContents(filled, module, session, input.packings, input.model?.uri ?? null));
+  const writer = (made: Contents, earlier: EarlierArtifact | null): ArtifactWriter => {
+    const result = new ArtifactWriter();
+    for (const section of filled) result.addSection(section.name, 'constants', constantContent(section, module, session, made[section.name]!, earlier));
+    input.blobs.forEach(({ blob }, i) => result.addSection(`blob ${i}`, 'blob', blob.bytes));
+    return result;
+  };
   const options = { signal: session.signal, onProgress: (written: number, total: number) => session.progress('write artifact', written, total) };
   return {
-    manifest,
-    write: (sink) => writer.write(manifest, sink, options),
-    toBytes: () => writer.toBytes(manifest, options),
+    manifest, contents,
+    write: async (sink, earlier) => (earlier === undefined
+      ? writer(unidentified(filled), null).write(manifest, sink, options)
+      : writer(await contents(), earlier.artifact).write(manifest, sink, { ...options, earlier: earlier.artifact, copied: earlier.copied })),
+    toBytes: () => writer(unidentified(filled), null).toBytes(manifest, options),
   };
 }
 
@@ -131,21 +145,6 @@ function linkRegion(name: string, found: readonly FoundEntry[], input: LinkInput
       })),
     })),
   };
-}
-
-async function* constantChunks(module: IRModule, session: Session, constants: readonly ConstantInfo[]): AsyncGenerator<Uint8Array> {
-  const memory = new Uint8Array(pieceBytes);
-  const zeros = new Uint8Array(alignment);
-  for (const constant of constants) {
-    const decl = module.constants.get(constant.name)!;
-    for (let at = 0; at < constant.bytes; at += pieceBytes) {
-      const piece = memory.subarray(0, Math.min(pieceBytes, constant.bytes - at));
-      await session.readConstant(module, decl, at, piece);
-      yield piece;
-    }
-    const padding = align(constant.bytes) - constant.bytes;
-    if (padding > 0) yield zeros.subarray(0, padding);
-  }
 }
 
 function toJson(attrs: Attrs | AttrValue): Json {

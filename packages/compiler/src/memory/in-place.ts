@@ -1,4 +1,4 @@
-import type { Expr, Let, Stmt, Store, TensorFunction } from '@tenon/plugin';
+import type { Buffer, Expr, Let, Stmt, Store, TensorFunction } from '@tenon/plugin';
 import { childrenOf, expressionsOf, loadsOf, visitExprs, visitStmts } from '@tenon/core';
 
 /**
@@ -8,14 +8,17 @@ import { childrenOf, expressionsOf, loadsOf, visitExprs, visitStmts } from '@ten
  */
 export function inPlacePairs(fn: TensorFunction): readonly (readonly [number, number])[] {
   const pairs: [number, number][] = [];
+  const alike = (input: Buffer, output: Buffer): boolean =>
+    input.dtype === output.dtype && input.shape.length === output.shape.length && input.shape.every((d, axis) => d === output.shape[axis]);
   const loads = loadsOf(fn.body);
   fn.outputs.forEach((output, o) => {
+    if (!fn.inputs.some((input) => alike(input, output))) return;
     const writes = writesTo(fn, output.name);
     const key = (indices: readonly Expr[]): string => indices.map((e) => e.id).join();
     if (writes.some((w) => w.repeated) || new Set(writes.map((w) => key(w.store.indices))).size !== writes.length) return;
     if (loads.some((l) => l.value === output.name)) return;
     fn.inputs.forEach((input, i) => {
-      if (input.dtype !== output.dtype || input.shape.length !== output.shape.length || !input.shape.every((d, axis) => d === output.shape[axis])) return;
+      if (!alike(input, output)) return;
       const mine = new Set(loads.filter((l) => l.value === input.name));
       if (mine.size === 0) return;
       const inside = new Set<Stmt>(writes.flatMap((w) => [w.store, ...w.lets]));
@@ -50,29 +53,56 @@ interface Write {
 
 function writesTo(fn: TensorFunction, buffer: string): Write[] {
   const writes: Write[] = [];
-  /** `varying`: loops around the statement, each with the variables whose values follow from its own. */
-  const visit = (s: Stmt, lets: readonly Let[], varying: readonly ReadonlySet<string>[]): void => {
+  /** Loops around the statement, each with the variables whose values follow from its own. */
+  const varying: Set<string>[] = [];
+  /** Those around the statement, up to the next loop. */
+  let lets: Let[] = [];
+  const inside = (s: Stmt, variables: Set<string>): void => {
+    const outer = lets;
+    lets = [];
+    varying.push(variables);
+    visit(s);
+    varying.pop();
+    lets = outer;
+  };
+  const visit = (s: Stmt): void => {
     switch (s.kind) {
       case 'store': {
         if (s.buffer !== buffer) return;
-        const used = new Set<string>();
-        for (const index of s.indices) visitExprs(index, (e) => void (e.op === 'var' && used.add(e.value as string)));
-        writes.push({ store: s, lets, repeated: varying.some((names) => [...names].every((name) => !used.has(name))) });
+        const used = variablesOf(s.indices);
+        writes.push({ store: s, lets: [...lets], repeated: varying.some((names) => !used.some((name) => names.has(name))) });
         return;
       }
       case 'let': {
-        const used = new Set<string>();
-        visitExprs(s.value, (e) => void (e.op === 'var' && used.add(e.value as string)));
-        return visit(s.body, [...lets, s], varying.map((names) => ([...names].some((name) => used.has(name)) ? new Set([...names, s.variable]) : names)));
+        const used = variablesOf([s.value]);
+        const following = varying.filter((names) => !names.has(s.variable) && used.some((name) => names.has(name)));
+        for (const names of following) names.add(s.variable);
+        lets.push(s);
+        visit(s.body);
+        lets.pop();
+        for (const names of following) names.delete(s.variable);
+        return;
       }
       case 'for':
-        return visit(s.body, [], [...varying, new Set([s.variable])]);
+        return inside(s.body, new Set([s.variable]));
       case 'while':
-        return visit(s.body, [], [...varying, new Set()]);
-      default:
-        for (const child of childrenOf(s)) visit(child, [], varying);
+        return inside(s.body, new Set());
+      default: {
+        const outer = lets;
+        for (const child of childrenOf(s)) {
+          lets = [];
+          visit(child);
+        }
+        lets = outer;
+      }
     }
   };
-  visit(fn.body, [], []);
+  visit(fn.body);
   return writes;
+}
+
+function variablesOf(exprs: readonly Expr[]): string[] {
+  const used: string[] = [];
+  for (const expr of exprs) visitExprs(expr, (e) => void (e.op === 'var' && used.push(e.value as string)));
+  return used;
 }

@@ -260,6 +260,11 @@ export class Session implements Context {
     return { name: unique, uri: source.uri, id: source.id, bytes: source.bytes };
   }
 
+  /** An open source of constants, by the name of its declaration. */
+  source(name: string): ByteSource | undefined {
+    return this.#sources.get(name);
+  }
+
   report(init: DiagnosticInit): void {
     const d = diagnostic({ severity: 'warning', ...init });
     this.diagnostics.push(d);

@@ -52,7 +52,6 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
   /** Bytes of all entries by the last count and what was written since; null before the first count. */
   let total: number | null = null;
   let broken = false;
-  let serial = 0;
   // Evictions and writes of this process follow each other, so that the total stays right.
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -123,7 +122,8 @@ export function openDiskCache({ folder, maxBytes = 4 * 2 ** 30, onProblem }: Dis
       const path = pathOf(key);
       return inTurn(async () => {
         if (broken || bytes.length + prefixBytes > maxBytes) return;
-        const temporary = `${path}.${process.pid}.${serial++}.tmp`;
+        // Several caches over one folder may live in one process.
+        const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 10)}.tmp`;
         try {
           // Who can write here can run code as its owner.
           await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });

@@ -75,6 +75,7 @@ export function fileSource(path: string): ByteSource {
   return {
     uri: path,
     bytes,
+    descriptor: fd,
     id: `${bytes}-${Math.floor(stat.mtimeMs)}-${hash64(sample).toString(16)}`,
     readSync(offset, length) {
       check(offset, length);

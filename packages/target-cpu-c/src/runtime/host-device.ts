@@ -1,6 +1,8 @@
 import type { Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
-import { largePage, type LargePages } from './large-pages.ts';
+import { LargePages, largePage } from './large-pages.ts';
+import { MappedFiles } from './mapped-files.ts';
+import { findMemoryFunctions } from './system.ts';
 
 const alignment = 64;
 
@@ -83,7 +85,10 @@ export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemo
 }
 
 /** Host memory as a device. `address` tells the place of an array's data. */
-export function hostDevice(address: (bytes: Uint8Array) => bigint, largePages: Pick<LargePages, 'add' | 'forget'>): Device {
+export function hostDevice(address: (bytes: Uint8Array) => bigint): Device {
+  const system = findMemoryFunctions();
+  const largePages = system && new LargePages(system);
+  const files = system && new MappedFiles(system);
   return {
     name: 'cpu',
     space: 'host',
@@ -94,12 +99,19 @@ export function hostDevice(address: (bytes: Uint8Array) => bigint, largePages: P
       const begin = address(memory);
       const shift = -begin & BigInt(step - 1);
       const host = memory.subarray(Number(shift), Number(shift) + bytes);
-      if (large) largePages.add(host, begin + shift);
+      if (large) largePages?.add(host, begin + shift, false);
       return new HostBuffer(host, begin + shift);
+    },
+    async map(descriptor, offset, bytes): Promise<DeviceBuffer | null> {
+      const found = await files?.map(descriptor, offset, bytes) ?? null;
+      if (found === null) return null;
+      const { host, address: begin } = found;
+      if (begin % BigInt(largePage) === 0n) largePages?.add(host, begin, true);
+      return new HostBuffer(host, begin);
     },
     free({ host }) {
       // The garbage collector frees it when the last reference is gone.
-      if (host !== null && host.length >= largePage) largePages.forget(host);
+      if (host !== null) largePages?.forget(host);
     },
     createQueue: () => new HostQueue(),
   };

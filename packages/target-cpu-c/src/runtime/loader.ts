@@ -6,7 +6,6 @@ import type { BlobInfo, BoundCall, DeviceBuffer, DeviceLimits, LoadedBlob, Loade
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
 import { addressOf, type HostQueue, hostDevice, hostUserMemory } from './host-device.ts';
-import { LargePages } from './large-pages.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
@@ -20,7 +19,7 @@ export function cpuC(): Loader {
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice(address, new LargePages()),
+    device: hostDevice(address),
     userMemory: hostUserMemory(address),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
@@ -61,6 +60,7 @@ interface HashFunction {
 class SharedObject implements LoadedBlob {
   readonly #blob: BlobInfo;
   readonly #library: LibraryHandle;
+  readonly #release: () => void;
   readonly #pool: bigint;
   readonly #threads: number;
   readonly #entries = new Map<string, EntryFunction>();
@@ -71,13 +71,13 @@ class SharedObject implements LoadedBlob {
 
   constructor(blob: BlobInfo, bytes: Uint8Array, options: LoadOptions) {
     this.#blob = blob;
-    this.#library = open(bytes);
+    [this.#library, this.#release] = open(bytes);
     const cores = availableParallelism();
     const threads = options.threads > 0 ? options.threads : cores;
     this.#threads = threads;
     this.#pool = BigInt(this.#library.func('tenon_pool_create', 'uint64_t', ['int', 'int'])(threads, cores));
     if (this.#pool === 0n) {
-      this.#library.unload();
+      this.#release();
       throw new TenonError({ code: 'cpu-c/no-threads', message: `the system does not give ${threads} threads`, hint: 'ask for fewer threads' });
     }
     const compute = this.#optional('tenon_hash64', ['uint64_t', 'uint64_t', 'uint64_t', 'uint64_t']) as HashFunction | null;
@@ -165,7 +165,7 @@ class SharedObject implements LoadedBlob {
     if (this.#running > 0 || this.#unloaded) return;
     this.#unloaded = true;
     this.#library.func('tenon_pool_destroy', 'void', ['uint64_t'])(this.#pool);
-    this.#library.unload();
+    this.#release();
   }
 }
 
@@ -285,12 +285,18 @@ class Call implements BoundCall {
   }
 }
 
-function open(bytes: Uint8Array): LibraryHandle {
+/** The loaded code, and what unloads it. */
+function open(bytes: Uint8Array): readonly [LibraryHandle, () => void] {
   const folder = mkdtempSync(join(tmpdir(), 'tenon-'));
   try {
     const path = join(folder, 'region.so');
     writeFileSync(path, bytes, { mode: 0o700 });
-    return koffi.load(path);
+    const library = koffi.load(path);
+    const keptOpen = keepOpen(path);
+    return [library, () => {
+      keptOpen();
+      library.unload();
+    }];
   } catch (cause) {
     throw new TenonError(
       {
@@ -304,4 +310,17 @@ function open(bytes: Uint8Array): LibraryHandle {
     // The system keeps the loaded file until it is unloaded.
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+const RTLD_NOW = 2;
+
+/**
+ * koffi closes libraries when the process ends, while threads of ours still run in them. The system unloads one when all who have opened it have closed
+ * it: this opens it once more. Gives what closes it.
+ */
+function keepOpen(path: string): () => void {
+  if (process.platform === 'win32') return () => {};
+  const system = koffi.load(null);
+  const handle = BigInt(system.func('dlopen', 'uint64_t', ['str', 'int'])(path, RTLD_NOW) as number | bigint);
+  return () => void (handle !== 0n && system.func('dlclose', 'int', ['uint64_t'])(handle));
 }

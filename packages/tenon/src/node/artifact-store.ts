@@ -1,10 +1,12 @@
-import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openArtifact } from '@tenon/artifact';
+import { EarlierArtifact, openArtifact } from '@tenon/artifact';
+import type { Earlier } from '@tenon/compiler';
 import { diagnostic, diagnosticOf, type ByteSource, type Diagnostic } from '@tenon/plugin';
 import { fileSource } from '@tenon/runtime/node';
-import type { ArtifactStore, StoredRecord } from '../environment.ts';
-import { writeFileAtomically } from './files.ts';
+import type { ArtifactStore, Draft, StoredRecord } from '../environment.ts';
+import { temporaryName, writeFileAtomically } from './files.ts';
 
 export interface ArtifactStoreOptions {
   readonly folder: string;
@@ -24,6 +26,12 @@ interface Kept {
   readonly record: StoredRecord;
   /** When the artifact's file was written, in nanoseconds. */
   readonly modified: string;
+}
+
+/** A draft of this store's. */
+interface FileDraft extends Draft {
+  /** What there is to begin with, once copying has ended; null: nothing any more. */
+  finish(): Promise<Earlier & { /** The copy. */ readonly path: string | null } | null>;
 }
 
 const modifiedTime = async (path: string): Promise<string> => String((await stat(path, { bigint: true })).mtimeNs);
@@ -97,17 +105,33 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
         return null;
       }
     },
-    async put(key, write, record) {
+    async draft(key) {
+      const path = artifactPath(key);
+      let source: ByteSource | null = null;
+      try {
+        const { record, modified } = JSON.parse(await readFile(recordPath(key), 'utf8')) as Kept;
+        source = fileSource(path);
+        const artifact = await openArtifact(source);
+        const unchanged = async (): Promise<boolean> => await modifiedTime(path).catch(() => null) === modified;
+        if (!await unchanged() || artifact.digest !== record.digest) throw new Error('another artifact');
+        return fileDraft({ path, source, record, artifact: new EarlierArtifact(artifact, record.contents), unchanged });
+      } catch {
+        source?.close();
+        return null;
+      }
+    },
+    async put(key, write, record, draft = null) {
       const path = artifactPath(key);
       try {
         // Who can write here can run code as its owner. Failing is reported by the next step.
         await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
-        const written = await writeFileAtomically(path, write);
+        const begun = await (draft as FileDraft | null)?.finish() ?? null;
+        const written = await writeFileAtomically(path, (sink) => (begun === null ? write(sink) : write(sink, begun)), begun?.path);
         if (written.bytes > maxBytes) {
           await remove(key);
           return null;
         }
-        await keep(key, record(written));
+        await keep(key, await record(written));
         await evict(key);
         return path;
       } catch (error) {
@@ -126,6 +150,40 @@ export function openArtifactStore({ folder, maxBytes = 4 * 2 ** 30, onProblem }:
       const entries = await list();
       for (const { key } of entries) await remove(key);
       return { entries: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
+    },
+  };
+}
+
+interface DraftOptions {
+  /** Of the earlier artifact, which is open as `source`. */
+  readonly path: string;
+  readonly source: ByteSource;
+  readonly record: StoredRecord;
+  readonly artifact: EarlierArtifact;
+  /** Whether the earlier artifact is still what it was. */
+  readonly unchanged: () => Promise<boolean>;
+}
+
+function fileDraft({ path, source, record, artifact, unchanged }: DraftOptions): FileDraft {
+  const temporary = temporaryName(path);
+  let copying: Promise<boolean> = Promise.resolve(false);
+  let handedOver = false;
+  return {
+    record,
+    copy() {
+      // A clone of its blocks where the file system can.
+      copying = copyFile(path, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL).then(() => true, () => false);
+    },
+    async finish() {
+      const copied = await copying;
+      if (!await unchanged()) return null;
+      handedOver = copied;
+      return { artifact, copied, path: copied ? temporary : null };
+    },
+    async discard() {
+      await copying;
+      source.close();
+      if (!handedOver) await rm(temporary, { force: true }).catch(() => {});
     },
   };
 }

@@ -1,35 +1,34 @@
 import { constants } from 'node:fs';
-import { copyFile, link, lstat, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ArtifactSink } from '@tenon/artifact';
 import { TenonError } from '@tenon/plugin';
 
 /**
  * Writes a file piece by piece under another name and renames it when it is complete: it is there whole or not at all,
- * whatever happens on the way. Throws `tenon/unwritable`.
+ * whatever happens on the way. `begun` is a file in the same folder to go on from. Throws `tenon/unwritable`.
  */
-export async function writeFileAtomically<T>(path: string, content: (sink: ArtifactSink) => Promise<T>): Promise<T> {
+export async function writeFileAtomically<T>(path: string, content: (sink: ArtifactSink) => Promise<T>, begun: string | null = null): Promise<T> {
   return replacing(path, async (temporary) => {
-    let file: FileHandle;
-    try {
-      file = await open(temporary, 'wx');
-    } catch (cause) {
-      throw unwritable(path, cause);
-    }
+    const attempt = async <R>(work: () => Promise<R>): Promise<R> => {
+      try {
+        return await work();
+      } catch (cause) {
+        throw unwritable(path, cause);
+      }
+    };
+    const file = await attempt(() => open(temporary, begun === null ? 'wx' : 'r+'));
     try {
       return await content({
-        write: async (offset, bytes) => {
-          try {
-            for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
-          } catch (cause) {
-            throw unwritable(path, cause);
-          }
-        },
+        write: (offset, bytes) => attempt(async () => {
+          for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
+        }),
+        truncate: (bytes) => attempt(() => file.truncate(bytes)),
       });
     } finally {
       await file.close();
     }
-  });
+  }, begun);
 }
 
 /**
@@ -68,8 +67,11 @@ async function sameFile(a: string, b: string): Promise<boolean> {
   return x != null && y != null && x.ino === y.ino && x.dev === y.dev && x.isFile();
 }
 
-async function replacing<T>(path: string, make: (temporary: string) => Promise<T>): Promise<T> {
-  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}.tmp`;
+/** A name for what is on its way to `path`. */
+export const temporaryName = (path: string): string => `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}.tmp`;
+
+async function replacing<T>(path: string, make: (temporary: string) => Promise<T>, begun: string | null = null): Promise<T> {
+  const temporary = begun ?? temporaryName(path);
   try {
     await mkdir(dirname(path), { recursive: true });
   } catch (cause) {
