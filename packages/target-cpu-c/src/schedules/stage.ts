@@ -1,11 +1,16 @@
-import type { Buffer, Expr, IterVar, Stmt } from '@tenon/plugin';
+import type { Buffer, Expr, IterVar, Stmt, TensorIntrinsic } from '@tenon/plugin';
 import { loadsOf } from '@tenon/core';
 import { alloc, combinationOf, flatIndex, linearIn, loop, loops, stepped, store, vectorLoop, type FormedStage, type Linear, type LoopContext } from '@tenon/schedule';
+
+/** Vectors that one vectorized loop covers: enough to hide the latency of an operation. */
+export const unroll = 2;
 
 export interface StageContext extends LoopContext {
   readonly buffers: ReadonlyMap<string, Buffer>;
   /** Elements per step of vectorized loops. */
   width(dtype: string): number;
+  /** Those of the target that the device has. */
+  readonly intrinsics: readonly TensorIntrinsic[];
 }
 
 /** The flattened index of every load of a stage and of its store, in terms of iteration variables. */
@@ -22,9 +27,6 @@ export function flatAccesses(ctx: StageContext, s: FormedStage): Expr[] {
   const { loads, store: stored } = accesses(ctx, s);
   return [...loads, stored];
 }
-
-/** The flattened index of every load of a stage but of its own result. */
-export const flatLoads = (ctx: StageContext, s: FormedStage): readonly Expr[] => accesses(ctx, s).loads;
 
 /** Whether every load is contiguous or constant along a variable. */
 export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {

@@ -87,7 +87,7 @@ describe('cpu-c/winograd', () => {
     }
   });
 
-  it.each([
+  it.each<[string, number[], number[], Attrs?]>([
     ['one axis', [2, 8, 11], [16, 8, 3]],
     ['an axis with one tap', [1, 8, 7, 9], [16, 8, 1, 3]],
     ['windows of two taps', [1, 8, 8, 9], [16, 8, 2, 2]],
@@ -96,7 +96,7 @@ describe('cpu-c/winograd', () => {
     ['windows in steps of two along one axis', [1, 8, 10, 9], [16, 8, 3, 2], { strides: [1, 2] }],
     ['steps along an axis with one tap', [1, 8, 9, 9], [16, 8, 1, 3], { strides: [2, 1] }],
     ['windows in larger steps than taps', [2, 8, 13, 9], [16, 8, 2, 3], { strides: [3, 2] }],
-  ] as const)('takes convolutions over %s', (_, shape, weights, attrs = {}) => {
+  ])('takes convolutions over %s', (_, shape, weights, attrs = {}) => {
     const fn = convolution(shape, weights, attrs);
     const random = generator(3);
     const inputs = fn.inputs.map((b) => filled('f32', b.shape.map((d) => exprs.valueOf(d)!), random, { range: [-1, 1] }));
