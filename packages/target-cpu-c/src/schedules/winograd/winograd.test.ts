@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Attrs, TargetContext, TensorFunction } from '@tenon/plugin';
-import { buffersOf, type Exprs } from '@tenon/core';
+import { buffersOf, contextFor, type Exprs } from '@tenon/core';
 import { permuteBuffers, verdictOf } from '@tenon/schedule';
 import { generator } from '../../../../../tests/support/generator.ts';
 import { compare, exprs, filled, session, target } from '../../../test/schedules.ts';
@@ -20,8 +20,8 @@ function convolution(shape: readonly number[], weights: readonly number[], attrs
 
 /** A device on which nothing but multiply-adds takes time. */
 function slow(vectorBytes: number): TargetContext {
-  const ctx = target(vectorBytes);
-  return { ...ctx, target: { ...ctx.target, device: { ...ctx.target.device, peak: { f32: 1e6 } } } };
+  const { target: of } = target(vectorBytes);
+  return contextFor(session, { ...of, device: { ...of.device, peak: { f32: 1e6 } } }) as TargetContext;
 }
 
 describe('minimal filtering', () => {
