@@ -13,4 +13,4 @@ export { primitives, type PrimitiveName } from './primitives/table.ts';
 export type { IndexMap } from './primitives/index-map.ts';
 export { parseTrace, printTrace, type ChoiceStep, type ChoiceValue, type Trace, type TraceStep, type TraceValue } from './trace/trace.ts';
 export { replay, type ReplayOptions } from './trace/replay.ts';
-export { matchIntrinsic, type Operand } from './tensor-intrinsic.ts';
+export { matchIntrinsic, tensorizeKey, type Operand } from './tensor-intrinsic.ts';

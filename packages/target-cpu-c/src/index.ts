@@ -2,6 +2,7 @@ import { definePlugin } from '@tenon/plugin';
 import { rules } from './rules.ts';
 import { schedules } from './schedules/index.ts';
 import { cpuCTarget, type CpuCOptions } from './target.ts';
+import { transposes } from './transpose.ts';
 
 export type { CpuCOptions } from './target.ts';
 export { standaloneFiles, type StandaloneFiles } from './standalone/write.ts';
@@ -11,4 +12,5 @@ export const cpuC = definePlugin<CpuCOptions>({ name: '@tenon/target-cpu-c', nam
   targets: [cpuCTarget(options)],
   rules,
   schedules,
+  intrinsics: transposes,
 }));

@@ -149,7 +149,7 @@ function decideFrames(fn: GraphFunction, permutations: ReadonlyMap<Value, Permut
           if (a !== value) return;
           const wanted = framesIn(user.callee).get(kernel.inputs[k]!.name);
           if (wanted !== undefined) frame = frame === null ? wanted : union(frame, wanted);
-          else if (Object.keys(wishesOf(user.callee, state)).length === 0) others = true;
+          else if (Object.keys(wishesOf(user.callee, state)).length === 0 && walksOn(value, user, permutations)) others = true;
         });
       }
       if (frame === null || others || !fillable(frame, permutation.at(-1)!)) continue;
@@ -158,6 +158,18 @@ function decideFrames(fn: GraphFunction, permutations: ReadonlyMap<Value, Permut
     }
   }
   return frames;
+}
+
+/**
+ * Whether a kernel without wishes may walk from one row of a value to the next as if they were one. Where the rows of its result are longer or shorter (a
+ * concatenation, a slice), it reads row by row anyway.
+ */
+function walksOn(value: Value, user: Binding, permutations: ReadonlyMap<Value, Permutation>): boolean {
+  const innermost = permutations.get(value)!.at(-1)!;
+  return user.results.some((r) => {
+    if (r.type.kind !== 'tensor' || value.type.kind !== 'tensor' || r.type.shape.length !== value.type.shape.length) return true;
+    return permutations.get(r)?.at(-1) !== innermost || r.type.shape[innermost] === value.type.shape[innermost];
+  });
 }
 
 /** What most kernels would have; of equals the first in order. */

@@ -1,14 +1,13 @@
-import { condition, type Buffer, type Expr, type IterVar, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { condition, intrinsicsOf, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
-import { formed, isVariable, linearIn, loop, Names, parallelOver, stagesOf, vectorLoop, type FormedStage, type Stage } from '@tenon/schedule';
+import { formed, isVariable, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
 import { segments } from './segments.ts';
-import { computeAt, emitCompute, emitReduce, flatLoads, fuse, type StageContext } from './stage.ts';
+import { emitCompute, emitReduce, fuse, unroll, type StageContext } from './stage.ts';
+import { emitTransposed, transposed } from './transposed.ts';
 
 /** Elements that one step of a parallel loop over a flat tensor takes. */
 const chunk = 4096;
-/** Vectors that one vectorized loop covers: enough to hide the latency of an operation. */
-const unroll = 2;
 
 /**
  * The default: stages that share leading axes run row by row, all stages of a row before the next row, so that
@@ -24,7 +23,7 @@ export const rows: ScheduleRule = {
 };
 
 export function stageContext(fn: TensorFunction, ctx: TargetContext): StageContext {
-  return { exprs: ctx.exprs, names: new Names(fn), buffers: buffersOf(fn), width: (dtype) => unroll * lanes(ctx, dtype) };
+  return { exprs: ctx.exprs, names: new Names(fn), buffers: buffersOf(fn), width: (dtype) => unroll * lanes(ctx, dtype), intrinsics: intrinsicsOf(ctx) };
 }
 
 export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx: TargetContext): TensorFunction {
@@ -90,38 +89,6 @@ function emitStage(ctx: StageContext, s: FormedStage): Stmt {
   }
   return parallelOver(ctx, outer.map((i) => i.extent), (indices) =>
     emit(ctx, s, last, new Map(outer.map((iter, i) => [iter.name, indices[i]!]))));
-}
-
-/** Rows and columns of a block of a transposed copy: its lines of memory, both of what is read and of what is written, stay in cache. */
-const block = { rows: 16, columns: 64 };
-
-/** The axis that the loads of a stage are contiguous along, where they are not along the innermost one. */
-function transposed(ctx: StageContext, s: FormedStage): IterVar | null {
-  const { exprs } = ctx;
-  const last = s.spatial.at(-1);
-  const long = (i: IterVar): boolean => (exprs.valueOf(i.extent) ?? block.rows) >= block.rows;
-  if (last === undefined || !long(last)) return null;
-  const loads = flatLoads(ctx, s);
-  const far = loads.filter((index) => ![0, 1].includes(linearIn(exprs, index, last.name) ?? -1));
-  if (far.length === 0) return null;
-  return s.spatial.slice(0, -1).find((i) => long(i) && far.every((index) => linearIn(exprs, index, i.name) === 1)) ?? null;
-}
-
-function emitTransposed(ctx: StageContext, s: FormedStage, across: IterVar): Stmt {
-  const { exprs } = ctx;
-  const last = s.spatial.at(-1)!;
-  const outer = s.spatial.filter((i) => i !== last && i !== across);
-  // Columns that are left over make whole vectors where they can.
-  const width = exprs.valueOf(last.extent) === null ? ctx.width(s.form.store.value.dtype) : ctx.width(s.form.store.value.dtype) / unroll;
-  const extents = [...outer.map((i) => i.extent), exprs.ceildiv(across.extent, block.rows), exprs.ceildiv(last.extent, block.columns)];
-  const part = (extent: Expr, start: Expr, size: number): Expr => (exprs.valueOf(exprs.mod(extent, size)) === 0 ? exprs.int(size) : exprs.min(exprs.int(size), exprs.sub(extent, start)));
-  return parallelOver(ctx, extents, (points) => {
-    const [row, column] = [exprs.mul(points.at(-2)!, block.rows), exprs.mul(points.at(-1)!, block.columns)];
-    const values = new Map(outer.map((i, k) => [i.name, points[k]!]));
-    return loop(ctx, part(across.extent, row, block.rows), 'serial', (r) =>
-      vectorLoop(ctx, part(last.extent, column, block.columns), width, (c) =>
-        computeAt(ctx, s, new Map([...values, [across.name, exprs.add(row, r)], [last.name, exprs.add(column, c)]]))));
-  });
 }
 
 function atIndices(exprs: Exprs, s: FormedStage, indices: readonly Expr[]): FormedStage['form'] {

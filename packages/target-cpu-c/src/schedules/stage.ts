@@ -1,11 +1,16 @@
-import type { Buffer, Expr, IterVar, Stmt } from '@tenon/plugin';
+import type { Buffer, Expr, IterVar, Stmt, TensorIntrinsic } from '@tenon/plugin';
 import { loadsOf } from '@tenon/core';
 import { alloc, combinationOf, flatIndex, linearIn, loop, loops, stepped, store, vectorLoop, type FormedStage, type Linear, type LoopContext } from '@tenon/schedule';
+
+/** Vectors that one vectorized loop covers: enough to hide the latency of an operation. */
+export const unroll = 2;
 
 export interface StageContext extends LoopContext {
   readonly buffers: ReadonlyMap<string, Buffer>;
   /** Elements per step of vectorized loops. */
   width(dtype: string): number;
+  /** Those of the target that the device has. */
+  readonly intrinsics: readonly TensorIntrinsic[];
 }
 
 /** The flattened index of every load of a stage and of its store, in terms of iteration variables. */
@@ -22,9 +27,6 @@ export function flatAccesses(ctx: StageContext, s: FormedStage): Expr[] {
   const { loads, store: stored } = accesses(ctx, s);
   return [...loads, stored];
 }
-
-/** The flattened index of every load of a stage but of its own result. */
-export const flatLoads = (ctx: StageContext, s: FormedStage): readonly Expr[] => accesses(ctx, s).loads;
 
 /** Whether every load is contiguous or constant along a variable. */
 export function vectorizes(ctx: StageContext, s: FormedStage, variable: string): boolean {
@@ -190,17 +192,18 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
 
 /** Combines the lanes of a buffer in halves: one after the other they would wait for each other. */
 function folded(ctx: StageContext, lanes: Buffer, width: number, combined: (a: Expr, b: Expr) => Expr, into: (value: Expr) => Stmt): Stmt {
-  const { exprs } = ctx;
-  // A buffer of its own: what is read in vectors of several widths does not stay in registers.
-  const half: Buffer = { ...lanes, name: ctx.names.fresh('half'), shape: [exprs.int(width)] };
-  const over = (count: number, body: (i: Expr) => Stmt): Stmt => loop(ctx, exprs.int(count), 'vectorized', body);
-  const steps: Stmt[] = [over(width, (i) => store(half, [i], exprs.load(lanes, [i])))];
-  let count = width;
-  for (; count % 2 === 0; count /= 2) {
+  const { exprs, names } = ctx;
+  const from = (all: Buffer, count: number): Stmt => {
+    if (count % 2 !== 0 || count < 4) return loop(ctx, exprs.int(count), 'unrolled', (i) => into(exprs.load(all, [i])));
+    // Every step has a buffer of its own: one whose vectors were of several widths would not stay in registers.
     const next = count / 2;
-    steps.push(over(next, (i) => store(half, [i], combined(exprs.load(half, [i]), exprs.load(half, [exprs.add(i, next)])))));
-  }
-  return alloc(half, seqOf([...steps, loop(ctx, exprs.int(count), 'serial', (i) => into(exprs.load(half, [i])))]));
+    const half: Buffer = { ...lanes, name: names.fresh('half'), shape: [exprs.int(next)] };
+    return alloc(half, seqOf([
+      loop(ctx, exprs.int(next), 'vectorized', (i) => store(half, [i], combined(exprs.load(all, [i]), exprs.load(all, [exprs.add(i, next)])))),
+      from(half, next),
+    ]));
+  };
+  return from(lanes, width);
 }
 
 function seqOf(body: readonly Stmt[]): Stmt {

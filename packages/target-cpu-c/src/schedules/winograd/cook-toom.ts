@@ -1,16 +1,16 @@
 export type Matrix = readonly (readonly number[])[];
 
 /**
- * Minimal filtering F(m, r): m results of a correlation with r taps from m + r − 1 products, `y = outputᵀ · (filter · g ⊙ inputᵀ · d)`.
+ * Minimal filtering F(m, r): m results of a correlation with r taps from m + r − 1 products, `y = output · (filter · g ⊙ input · d)`.
  * Over several axes the transforms are applied along each. S. Winograd, Arithmetic Complexity of Computations, 1980; for
  * convolutions A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
  */
 export interface Transforms {
-  /** `[m + r − 1, m + r − 1]`: from a tile of the input. */
+  /** `[products, positions]`: from a tile of the input. */
   readonly input: Matrix;
-  /** `[m + r − 1, r]`: from a filter. */
+  /** `[products, r]`: from a filter. */
   readonly filter: Matrix;
-  /** `[m, m + r − 1]`: from products to results. */
+  /** `[m, products]`: from products to results. */
   readonly output: Matrix;
 }
 
@@ -29,7 +29,35 @@ const points: { readonly [count: number]: readonly number[] } = {
 };
 
 /** The largest m + r − 1 that there are points for. */
-export const mostProducts = 6;
+const mostProducts = 6;
+
+/**
+ * The transforms of m results whose windows of r taps are `stride` positions apart; null where there are no points for them. The taps k ≡ p (mod stride) meet only
+ * positions ≡ p: that is a correlation with steps of one for each p, whose results are added. Two steps and three taps:
+ * 2m + 1 products in place of 3m, of correlations with two taps and one.
+ */
+export function strided(m: number, r: number, stride: number): Transforms | null {
+  const positions = stride * (m - 1) + r;
+  const parts = Array.from({ length: Math.min(stride, r) }, (_, phase) => ({ phase, taps: Math.ceil((r - phase) / stride) }));
+  if (parts.some(({ taps }) => taps > 1 && m + taps - 1 > mostProducts)) return null;
+  const transforms = parts.map((part) => ({ ...part, ...(part.taps === 1 ? oneTap(m) : cookToom(m, part.taps)) }));
+  const spread = (row: readonly number[], phase: number, length: number): number[] => {
+    const all = new Array<number>(length).fill(0);
+    row.forEach((factor, k) => (all[phase + stride * k] = factor));
+    return all;
+  };
+  return {
+    input: transforms.flatMap(({ phase, input }) => input.map((row) => spread(row, phase, positions))),
+    filter: transforms.flatMap(({ phase, filter }) => filter.map((row) => spread(row, phase, r))),
+    output: Array.from({ length: m }, (_, i) => transforms.flatMap(({ output }) => output[i]!)),
+  };
+}
+
+/** With one tap every result is a product. */
+function oneTap(m: number): Transforms {
+  const identity = Array.from({ length: m }, (_, i) => Array.from({ length: m }, (_unused, k) => Number(i === k)));
+  return { input: identity, filter: identity.map(() => [1]), output: identity };
+}
 
 /** The transforms of F(m, r) by the construction of Cook and Toom. */
 export function cookToom(m: number, r: number): Transforms {

@@ -1,7 +1,7 @@
 import type { TargetContext } from '@tenon/plugin';
 import { tileSize, type Core, type TileSize } from '../contraction/tile-size.ts';
 import { cacheBytes, lanes, vectorRegisters } from '../machine.ts';
-import { cookToom, mostProducts } from './cook-toom.ts';
+import { strided } from './cook-toom.ts';
 import { linearMap, operationsOf } from './linear-map.ts';
 import type { Convolution } from './plan.ts';
 import type { AxisTiles } from './transform.ts';
@@ -19,8 +19,8 @@ export interface Strategy {
   readonly seconds: number;
 }
 
-/** Tiles have 2 or 4 results along an axis: 6 would save a fifth of the products, for an error ten times as large. */
-export const steps = [2, 4] as const;
+/** Results of a tile along an axis: 6 would save a fifth of the products of 4, for an error ten times as large. */
+export const steps = [2, 3, 4] as const;
 
 /** Larger blocks read weights less often, but are fewer to share among threads. */
 const mostBlock = 64;
@@ -64,9 +64,9 @@ export function directSeconds(conv: Convolution, ctx: TargetContext): number {
 
 /** The ways to do it with tiles of `step` results along an axis; none where there are no transforms of sufficient accuracy. */
 export function strategies(conv: Convolution, step: number, ctx: TargetContext): readonly Strategy[] {
-  if (conv.window.some((axis) => axis.taps > 1 && step + axis.taps - 1 > mostProducts)) return [];
-  const machine = machineOf(ctx);
   const shape = shapeOf(conv, step);
+  if (shape === null) return [];
+  const machine = machineOf(ctx);
   const blocks = [...new Set(Array.from({ length: shape.tiles }, (_, n) => Math.ceil(shape.tiles / (n + 1))))].filter((b) => b <= mostBlock);
   return [null, ...blocks].flatMap((block) => estimate(conv, shape, block, machine) ?? []);
 }
@@ -75,11 +75,14 @@ export const fastest = (all: readonly Strategy[]): Strategy => all.reduce((a, b)
 
 type Shape = Pick<Strategy, 'step' | 'axes' | 'tiles'>;
 
-function shapeOf(conv: Convolution, step: number): Shape {
-  const axes = conv.window.map((axis): AxisTiles => {
+/** null where there are no transforms. */
+function shapeOf(conv: Convolution, step: number): Shape | null {
+  const axes = conv.window.flatMap((axis): readonly AxisTiles[] => {
     const m = axis.taps === 1 ? 1 : step;
-    return { step: m, products: m + axis.taps - 1, count: Math.ceil(axis.extent / m), transforms: cookToom(m, axis.taps) };
+    const transforms = strided(m, axis.taps, axis.stride);
+    return transforms === null ? [] : [{ step: m, products: transforms.input.length, positions: transforms.input[0]!.length, count: Math.ceil(axis.extent / m), transforms }];
   });
+  if (axes.length < conv.window.length) return null;
   return { step, axes, tiles: product([...conv.batch.map((a) => a.extent), ...axes.map((a) => a.count)]) };
 }
 
@@ -116,10 +119,10 @@ function transformCycles(axes: readonly AxisTiles[]): { readonly input: number; 
   let [input, output] = [0, 0];
   axes.forEach((axis, k) => {
     // Axes before this one are transformed already.
-    const others = product(axes.slice(k + 1).map((a) => a.products));
-    input += (operationsOf(linearMap(axis.transforms.input)) * others * product(axes.slice(0, k).map((a) => a.products))) / 2;
-    output += (operationsOf(linearMap(axis.transforms.output)) * others * product(axes.slice(0, k).map((a) => a.step))) / 2;
+    const others = axes.slice(k + 1);
+    input += (operationsOf(linearMap(axis.transforms.input)) * product(others.map((a) => a.positions)) * product(axes.slice(0, k).map((a) => a.products))) / 2;
+    output += (operationsOf(linearMap(axis.transforms.output)) * product(others.map((a) => a.products)) * product(axes.slice(0, k).map((a) => a.step))) / 2;
   });
   const all = product(axes.map((a) => a.products));
-  return { input: input + 2 * all, output: output + all + product(axes.map((a) => a.step)) };
+  return { input: input + product(axes.map((a) => a.positions)) + all, output: output + all + product(axes.map((a) => a.step)) };
 }

@@ -1,9 +1,9 @@
 import type { Buffer, TargetContext, TensorFunction } from '@tenon/plugin';
-import { isVariable, type FormedStage, type Stage } from '@tenon/schedule';
+import { isVariable, linearIn, type FormedStage, type Stage } from '@tenon/schedule';
 import { packable, sumOfProducts } from '../contraction/plan.ts';
 import { stageContext } from '../rows.ts';
 
-/** An axis that the window slides along, a step at a time: `out[…, i, …] = Σ_k image[…, i + k + first, …] · weights[…, k, …]`. */
+/** An axis that the window slides along: `out[…, i, …] = Σ_k image[…, stride · i + k + first, …] · weights[…, k, …]`. */
 export interface WindowAxis {
   /** Positions among the axes of the result, of the image and of the weights. */
   readonly result: number;
@@ -12,6 +12,7 @@ export interface WindowAxis {
   /** Taps of the window, and elements of the result. */
   readonly taps: number;
   readonly extent: number;
+  readonly stride: number;
   readonly first: number;
 }
 
@@ -57,18 +58,21 @@ export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convoluti
       if (names.length === 0) return null;
       if (spatial >= 0 && claimed.has(spatial)) return 'an axis of the result is read along twice';
       if (spatial >= 0) claimed.set(spatial, axis);
-      if (names.length === 1 && spatial >= 0) return isVariable(index, names[0]!) ? null : 'the window takes larger steps than one';
+      if (names.length === 1 && spatial >= 0) return isVariable(index, names[0]!) ? null : 'the window has steps along an axis where it has a single tap';
       if (reduce === undefined) return 'it is no convolution';
       if (names.length === 1) {
-        if (!isVariable(index, reduce.name)) return 'the window takes larger steps than one';
+        if (!isVariable(index, reduce.name)) return 'the taps of the window are apart';
         if (inputs !== null) return 'it sums over several axes besides the window';
         inputs = { image: axis, name: reduce.name };
         return null;
       }
       if (names.length !== 2) return 'it is no convolution';
-      const first = exprs.valueOf(exprs.sub(exprs.sub(index, exprs.variable(sum.spatial[spatial]!.name)), exprs.variable(reduce.name)));
-      if (first === null) return 'the window takes larger steps than one';
-      window.push({ result: spatial, image: axis, weights: weightAxis(reduce.name), taps: extentOf(reduce.name), extent: extentOf(sum.spatial[spatial]!.name), first });
+      const position = sum.spatial[spatial]!.name;
+      const stride = linearIn(exprs, index, position);
+      if (stride === null || stride < 1 || linearIn(exprs, index, reduce.name) !== 1) return 'the taps of the window are apart';
+      const first = exprs.valueOf(exprs.substitute(index, new Map([position, reduce.name].map((name) => [name, exprs.int(0)]))));
+      if (first === null) return 'it is no convolution';
+      window.push({ result: spatial, image: axis, weights: weightAxis(reduce.name), taps: extentOf(reduce.name), extent: extentOf(position), stride, first });
       return null;
     }).find((p) => p !== null);
     if (problem != null) return problem;

@@ -11,8 +11,9 @@ import type { Convolution } from './plan.ts';
 export interface AxisTiles {
   /** Results of a tile. */
   readonly step: number;
-  /** Products of a tile. */
+  /** Products of a tile, and positions of the image that they are made from. */
   readonly products: number;
+  readonly positions: number;
   /** Tiles along the axis; the last may reach beyond its end. */
   readonly count: number;
   readonly transforms: Transforms;
@@ -49,11 +50,11 @@ export function transformInput(ctx: StageContext, conv: Convolution, axes: reado
   const { image, window, batch } = conv;
   const outside = new Lines(ctx);
   const positions = window.map((axis, w) => {
-    const { step, products, count } = axes[w]!;
-    const last = axis.extent + axis.taps - 2;
-    return Array.from({ length: products }, (_, a) => {
-      const position = exprs.add(exprs.mul(at.tiles[w]!, step), a);
-      return outside.name(exprs.add((count - 1) * step + a <= last ? position : exprs.min(position, last), axis.first));
+    const { step, positions: length, count } = axes[w]!;
+    const last = axis.stride * (axis.extent - 1) + axis.taps - 1;
+    return Array.from({ length }, (_, a) => {
+      const position = exprs.add(exprs.mul(at.tiles[w]!, axis.stride * step), a);
+      return outside.name(exprs.add(axis.stride * (count - 1) * step + a <= last ? position : exprs.min(position, last), axis.first));
     });
   });
   const sizes = axes.map((axis) => axis.products);
@@ -70,7 +71,7 @@ export function transformInput(ctx: StageContext, conv: Convolution, axes: reado
       indices[conv.channels.image] = c;
       return lines.name(exprs.load(image, indices));
     };
-    separable(exprs, maps, sizes, read, lines, (index, value) => lines.push(store(into, place(flatten(index, sizes), c), value)));
+    separable(exprs, maps, axes.map((axis) => axis.positions), read, lines, (index, value) => lines.push(store(into, place(flatten(index, sizes), c), value)));
     return lines.finish();
   }));
   return outside.finish();
