@@ -4,6 +4,7 @@ import { TenonError } from '@tenon/plugin';
 import { attempt, attemptSync } from './attempt.ts';
 import { bindArguments, type BoundArguments, type Inputs } from './arguments.ts';
 import { BoundModel } from './bound-model.ts';
+import type { CallingThread } from './calling-thread.ts';
 import type { ConstantStore } from './constants.ts';
 import type { Result } from './executor.ts';
 import { directMemory, fillOutput, type OutputMemory, type Outputs, outputTensor } from './outputs.ts';
@@ -47,6 +48,7 @@ export interface ModelParts {
   readonly file: ArtifactFile;
   readonly regions: RegionTable;
   readonly constants: ConstantStore;
+  readonly thread: CallingThread;
   readonly devices: readonly Device[];
   /** null: nothing is compared. */
   readonly verification: Verification | null;

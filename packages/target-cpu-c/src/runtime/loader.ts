@@ -169,9 +169,6 @@ class SharedObject implements LoadedBlob {
   }
 }
 
-/** Milliseconds that the calling thread may well wait: handing a run over and taking its result back takes a tenth, or some of them where cores are busy. */
-const mostBrief = 1;
-
 class Call implements BoundCall {
   readonly #object: SharedObject;
   readonly #symbol: string;
@@ -219,8 +216,8 @@ class Call implements BoundCall {
     }
   }
 
-  get brief(): boolean {
-    return this.#taken < mostBrief;
+  get expected(): number {
+    return this.#taken;
   }
 
   /** A run may take long for other reasons: only several of them make it slower. */
