@@ -70,13 +70,28 @@ export class HostQueue implements Queue {
   }
 }
 
+/** Memory of the user's that runs have worked in so often will be used by more of them: large pages are worth their while. */
+const often = 8;
+
 /** Generated code asks no more of addresses than that they suit elements, as those of arrays do. */
-export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemory {
+export function hostUserMemory(address: (bytes: Uint8Array) => bigint, largePages: Pick<LargePages, 'add'>): UserMemory {
+  const times = new WeakMap<ArrayBuffer, number>();
   return {
     // About what finding the address takes, and giving it to the call.
     minimum: 16 << 10,
     // Others may come to have less memory behind them, or be written by other threads, while a run reads them.
-    borrow: (memory) => (memory.buffer instanceof ArrayBuffer && !memory.buffer.resizable ? new HostBuffer(memory, address(memory)) : null),
+    borrow(memory) {
+      const { buffer } = memory;
+      if (!(buffer instanceof ArrayBuffer) || buffer.resizable) return null;
+      const begin = address(memory);
+      if (memory.length >= 2 * largePage) {
+        const before = times.get(buffer) ?? 0;
+        if (before < often) times.set(buffer, before + 1);
+        const skipped = Number(-begin & BigInt(largePage - 1));
+        if (before === often - 1) largePages.add(memory.subarray(skipped), begin + BigInt(skipped));
+      }
+      return new HostBuffer(memory, begin);
+    },
     // Without clearing, and from what earlier results have left: pages of the system's are worth several copies.
     allocate: (bytes) => Buffer.allocUnsafeSlow(bytes).buffer,
   };

@@ -15,13 +15,14 @@ import { machineFeatures } from './machine.ts';
  */
 export function cpuC(): Loader {
   let features: ReadonlySet<string> | null | undefined;
+  const largePages = new LargePages();
   return {
     name: 'cpu-c',
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice(address, new LargePages()),
-    userMemory: hostUserMemory(address),
+    device: hostDevice(address, largePages),
+    userMemory: hostUserMemory(address, largePages),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
   };
