@@ -2,12 +2,12 @@ import type { Fence } from '@tenon/plugin';
 
 /** Milliseconds up to which handing a call over takes as long as the call, or nearly. */
 const brief = 1;
-/** Milliseconds for which this thread may be held at a time: half of what a screen shows one picture for. */
-const most = 8;
+/** Milliseconds for which this thread may be held at a time: as long as a screen shows one picture. What handing over takes is then 2 % or less. */
+const most = 16;
 /** Runs that are handed over after some have overlapped. */
 const caution = 16;
 /** Microtasks that may lie between the end of a run and its caller's next step. */
-const hops = 16;
+const hops = 8;
 
 /**
  * Decides which calls run on the thread that asks for them, where that takes less time: handing a call to another thread and taking

@@ -84,10 +84,10 @@ export function hostUserMemory(address: (bytes: Uint8Array) => bigint, largePage
       const { buffer } = memory;
       if (!(buffer instanceof ArrayBuffer) || buffer.resizable) return null;
       const begin = address(memory);
-      if (memory.length >= 2 * largePage) {
+      const skipped = Number(-begin & BigInt(largePage - 1));
+      if (memory.length - skipped >= largePage) {
         const before = times.get(buffer) ?? 0;
         if (before < often) times.set(buffer, before + 1);
-        const skipped = Number(-begin & BigInt(largePage - 1));
         if (before === often - 1) largePages.add(memory.subarray(skipped), begin + BigInt(skipped));
       }
       return new HostBuffer(memory, begin);
