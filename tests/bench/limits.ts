@@ -15,7 +15,7 @@ export interface Limits {
 /**
  * Best of ten: independent chains of fused multiply-adds in registers, and reading 512 MB. Every thread has a core of its own, and rounds take
  * some tens of milliseconds: systems leave threads that are soon over on the core that started them. Rounds of all numbers of threads take
- * turns, with pauses, over some seconds: the cores of a virtual machine are at times two halves of one. Memory has large pages, where the
+ * turns, with pauses, over some seconds: those of a virtual machine at times do half of what they can, together. Memory has large pages, where the
  * system gives them: on small ones what is read waits for translations.
  */
 const program = String.raw`
