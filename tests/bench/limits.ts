@@ -15,7 +15,8 @@ export interface Limits {
 /**
  * Best of ten: independent chains of fused multiply-adds in registers, and reading 512 MB. Every thread has a core of its own, and rounds take
  * some tens of milliseconds: systems leave threads that are soon over on the core that started them. Rounds of all numbers of threads take
- * turns, with pauses, over some seconds: the cores of a virtual machine are at times two halves of one.
+ * turns, with pauses, over some seconds: those of a virtual machine at times do half of what they can, together. Memory has large pages, where the
+ * system gives them: on small ones what is read waits for translations.
  */
 const program = String.raw`
 #define _GNU_SOURCE
@@ -25,6 +26,9 @@ const program = String.raw`
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 #if defined(__AVX512F__)
 #define BYTES 64
 #elif defined(__AVX__)
@@ -96,7 +100,11 @@ static double run(void* (*f)(void*)) {
 }
 int main(int argc, char** argv) {
   elements = (size_t)128 << 20;
-  memory = aligned_alloc(64, elements * 4); memset(memory, 0, elements * 4);
+  memory = aligned_alloc(2 << 20, elements * 4);
+#if defined(__linux__)
+  madvise(memory, elements * 4, MADV_HUGEPAGE);
+#endif
+  memset(memory, 0, elements * 4);
   double c[64] = {0}, m[64] = {0};
   for (int k = 0; k < TURNS; k++) {
     for (int i = 1; i < argc && i < 64; i++) {

@@ -21,8 +21,9 @@ export class Peer {
   feeds(inputs: Inputs): { [name: string]: Tensor } {
     return Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, new Tensor(types[t.dtype]!, t.data as never, t.shape)]));
   }
-  async run(feeds: { [name: string]: Tensor }): Promise<{ readonly [name: string]: HostTensor }> {
-    const results = await this.#session.run(feeds);
+  /** With `memory` for all outputs they are written into it. */
+  async run(feeds: { [name: string]: Tensor }, memory?: { [name: string]: Tensor }): Promise<{ readonly [name: string]: HostTensor }> {
+    const results = await (memory ? this.#session.run(feeds, memory) : this.#session.run(feeds));
     return Object.fromEntries(this.#session.outputNames.map((name) => {
       const t = results[name]!;
       return [name, { dtype: dtypes.get(t.type) ?? t.type, shape: t.dims, data: t.data as Float32Array }];

@@ -125,10 +125,10 @@ export interface BoundCall {
   /** One run to its end, on the calling thread; absent where the device cannot. */
   runSync?(): void;
   /**
-   * Runs take so little time, by those before, that to hand one to another thread would take as long: it is then run on the calling
-   * thread. For runs of up to about a millisecond. Absent: none do.
+   * Milliseconds for which `runSync` is expected to hold the calling thread, by the runs before. Where handing a run to another thread would
+   * take a good part of that, the runtime may call it in place of `enqueue`. Absent: it does not.
    */
-  readonly brief?: boolean;
+  readonly expected?: number;
   /**
    * Puts a view of the same size in the place of a parameter or result, for runs that are enqueued from now on; null: forgets the view,
    * and another comes before the next run. No run is under way. See {@link UserMemory}.

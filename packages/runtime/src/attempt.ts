@@ -1,4 +1,5 @@
 import { diagnosticOf, TenonError } from '@tenon/plugin';
+import type { CallingThread } from './calling-thread.ts';
 import type { ConstantStore } from './constants.ts';
 import { driveAsync, driveSync, execute, type Execution, RegionFailure, type Result } from './executor.ts';
 import type { Prepared } from './prepared.ts';
@@ -9,6 +10,7 @@ import type { Lending } from './user-memory.ts';
 interface Parts {
   readonly regions: RegionTable;
   readonly constants: ConstantStore;
+  readonly thread: CallingThread;
 }
 
 /**
@@ -19,18 +21,23 @@ export async function attempt(
   parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], lending: Lending | null, signal: AbortSignal | null, recorder: ProfileRecorder | null,
 ): Promise<readonly Result[]> {
   const failures = new Failures(parts.regions);
-  for (;;) {
-    const execution = start(parts, prepared, failures, recorder, signal, false);
-    try {
-      const results = await driveAsync(execution, execute(execution, inputs, lending));
-      failures.report(execution);
-      return results;
-    } catch (error) {
-      failures.add(error);
-      await prepared.drain();
-      prepared.unbindAll();
-      recorder?.restart();
+  const stays = parts.thread.begin();
+  try {
+    for (;;) {
+      const execution = start(parts, prepared, failures, recorder, signal, false, stays);
+      try {
+        const results = await driveAsync(execution, execute(execution, inputs, lending));
+        failures.report(execution);
+        return results;
+      } catch (error) {
+        failures.add(error);
+        await prepared.drain();
+        prepared.unbindAll();
+        recorder?.restart();
+      }
     }
+  } finally {
+    parts.thread.end();
   }
 }
 
@@ -38,7 +45,7 @@ export async function attempt(
 export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (Uint8Array | null)[], lending: Lending | null, recorder: ProfileRecorder | null): readonly Result[] {
   const failures = new Failures(parts.regions);
   for (;;) {
-    const execution = start(parts, prepared, failures, recorder, null, true);
+    const execution = start(parts, prepared, failures, recorder, null, true, true);
     try {
       const results = driveSync(execute(execution, inputs, lending));
       failures.report(execution);
@@ -51,8 +58,8 @@ export function attemptSync(parts: Parts, prepared: Prepared, inputs: readonly (
   }
 }
 
-const start = ({ regions, constants }: Parts, prepared: Prepared, failures: Failures, profile: ProfileRecorder | null, signal: AbortSignal | null, sync: boolean): Execution =>
-  ({ prepared, regions, constants, sync, excluded: failures.excluded, profile, signal, calls: [], transfers: [], used: new Map() });
+const start = ({ regions, constants, thread }: Parts, prepared: Prepared, failures: Failures, profile: ProfileRecorder | null, signal: AbortSignal | null, sync: boolean, stays: boolean): Execution =>
+  ({ prepared, regions, constants, sync, thread, stays, excluded: failures.excluded, profile, signal, calls: [], transfers: [], used: new Map() });
 
 /** The region failures of one run. A variant is given up for good only once another has succeeded where it failed: the input may be to blame. */
 class Failures {

@@ -2,6 +2,7 @@ import { type DimInfo, type DimValue, evaluateDim, type Instruction, type Region
 import type { BoundCall, Device, DeviceBuffer, Fence, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { rangeProblem } from './arguments.ts';
+import type { CallingThread } from './calling-thread.ts';
 import type { ConstantStore } from './constants.ts';
 import { countOf, denseBytes, elementsOf, hostLayout } from './dtypes.ts';
 import { hostBytes } from './host-device.ts';
@@ -17,6 +18,10 @@ export interface Execution {
   readonly constants: ConstantStore;
   /** Calls end before they return; waiting is an error. */
   readonly sync: boolean;
+  /** Of runs that may wait: whose thread it is. */
+  readonly thread: CallingThread;
+  /** Calls that are not brief may run on this thread, too. */
+  readonly stays: boolean;
   /** Variants that failed in this run, with what they said. */
   readonly excluded: ReadonlyMap<string, string>;
   readonly profile: ProfileRecorder | null;
@@ -220,23 +225,27 @@ function* transfer({ prepared, profile, transfers }: Execution, from: View, from
 type Call = Extract<Instruction, { readonly op: 'call' }>;
 
 function* callRegion(execution: Execution, instruction: Call): Generator<Fence, void> {
-  const { prepared, regions, sync, profile } = execution;
+  const { prepared, regions, sync, thread, profile } = execution;
   const state = yield* bindRegion(execution, instruction);
   const { region } = instruction;
   const { variant, queue, call, device } = state;
   for (const { value, view, direction } of state.staged) {
     if (direction === 'in') yield* transfer(execution, prepared.view(value), prepared.deviceOf(value), view, device);
   }
-  const here = sync || (call.brief === true && call.runSync !== undefined);
+  const here = sync || (call.runSync !== undefined && thread.keeps(call.expected, execution.stays));
   // A call on this thread does not go through the queue, so everything must have ended.
   yield* prepared.conflicts(state.buffers, here ? null : queue);
+  const turn = here && !sync ? thread.turn(call.expected!) : null;
+  if (turn !== null) yield turn;
   const begin = profile?.now() ?? 0;
   const clock = profile?.clock(device);
   if (profile) call.profile?.(true);
   if (sync && !call.runSync) throw notSynchronous(`region '${regions.region(region).name}' runs on ${device.name}, which cannot wait`);
   try {
     if (here) {
+      const started = performance.now();
       call.runSync!();
+      if (!sync) thread.hold(performance.now() - started);
     } else {
       const fence = call.enqueue(queue);
       prepared.touch(state.buffers, queue, fence);

@@ -4,6 +4,7 @@ import { TenonError } from '@tenon/plugin';
 import { attempt, attemptSync } from './attempt.ts';
 import { bindArguments, type BoundArguments, type Inputs } from './arguments.ts';
 import { BoundModel } from './bound-model.ts';
+import type { CallingThread } from './calling-thread.ts';
 import type { ConstantStore } from './constants.ts';
 import type { Result } from './executor.ts';
 import { directMemory, fillOutput, type OutputMemory, type Outputs, outputTensor } from './outputs.ts';
@@ -11,6 +12,7 @@ import { createPool, type PreparedPool } from './pool.ts';
 import { Prepared } from './prepared.ts';
 import { createRecorder, type Limits, type ProfileRecorder, type RunProfile } from './profile.ts';
 import type { RegionTable } from './regions.ts';
+import { SpareMemory } from './spare-memory.ts';
 import { nearest } from './suggest.ts';
 import type { Tensor } from './tensor.ts';
 import { lendable, type Lending } from './user-memory.ts';
@@ -47,6 +49,7 @@ export interface ModelParts {
   readonly file: ArtifactFile;
   readonly regions: RegionTable;
   readonly constants: ConstantStore;
+  readonly thread: CallingThread;
   readonly devices: readonly Device[];
   /** null: nothing is compared. */
   readonly verification: Verification | null;
@@ -60,6 +63,7 @@ export interface ModelParts {
 export class Model {
   readonly #parts: ModelParts;
   readonly #pool: PreparedPool;
+  readonly #spare: SpareMemory;
   #active = 0;
   #disposed = false;
 
@@ -67,7 +71,8 @@ export class Model {
     this.#parts = parts;
     const { manifest } = parts.file;
     const userMemory = new Map(manifest.entries.map((entry) => [entry, lendable(entry, manifest, parts.regions.loaders, parts.devices)]));
-    this.#pool = createPool(parts.idleBytes, (entry, dims, key) => new Prepared(entry, parts.devices, userMemory.get(entry)!, parts.constants, dims, key));
+    this.#spare = new SpareMemory(parts.idleBytes);
+    this.#pool = createPool(parts.idleBytes, (entry, dims, key) => new Prepared(entry, parts.devices, userMemory.get(entry)!, this.#spare, parts.constants, dims, key));
   }
 
   get inputs(): readonly TensorInfo[] {
@@ -94,7 +99,7 @@ export class Model {
 
   /**
    * Runs once. Large inputs are read where they are, if the device can: until the result is there, neither change, transfer nor detach
-   * them. Arrays over shared or resizable buffers are copied. Results are the caller's own. Throws diagnostics with
+   * them. Arrays over shared or resizable buffers are copied. Results are the caller's own, who may give their memory back ({@link Tensor.dispose}). Throws diagnostics with
    * codes `runtime/…`, and `artifact/corrupt` where the artifact turns out to be damaged.
    */
   async run<const Options extends RunOptions>(inputs: Inputs, options?: Options): Promise<RunResult<Options>> {
@@ -170,11 +175,16 @@ export class Model {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#pool.dispose();
+    this.#spare.clear();
     this.#freeIfIdle();
   }
   [Symbol.dispose](): void {
     this.dispose();
   }
+
+  readonly #giveBack = (memory: ArrayBuffer): void => {
+    if (!this.#disposed) this.#spare.give(memory);
+  };
 
   #end(prepared: Prepared, reusable: boolean): void {
     this.#active--;
@@ -223,7 +233,7 @@ export class Model {
       const target = options.outputs?.[name];
       outputs[name] = target
         ? fillOutput(name, target, dtype, shape, bytes)
-        : outputTensor(dtype, shape, shared ? bytes.slice() : bytes, options.int64 ?? 'bigint', name);
+        : outputTensor(dtype, shape, shared ? bytes.slice() : bytes, options.int64 ?? 'bigint', name, this.#giveBack);
     }
     return recorder ? { outputs, profile: recorder.finish(prepared.memory, this.#parts.constants.bytes()) } : outputs;
   }

@@ -7,10 +7,10 @@ import { Tensor } from './tensor.ts';
 /** Results by name, in the order of the model. */
 export type Outputs = { readonly [name: string]: Tensor };
 
-/** A tensor over the bytes of a result; the bytes become the tensor's. */
-export function outputTensor(dtype: string, shape: readonly number[], bytes: Uint8Array, int64: 'bigint' | 'int32', name: string): Tensor {
+/** A tensor over the bytes of a result; the bytes become the tensor's, until it gives their memory back. */
+export function outputTensor(dtype: string, shape: readonly number[], bytes: Uint8Array, int64: 'bigint' | 'int32', name: string, giveBack: (memory: ArrayBuffer) => void): Tensor {
   const data = elementsOf(dtype, bytes);
-  if (int64 === 'bigint' || (dtype !== 'i64' && dtype !== 'u64')) return new Tensor(dtype, shape, data);
+  if (int64 === 'bigint' || (dtype !== 'i64' && dtype !== 'u64')) return new Tensor(dtype, shape, data, giveBack);
   return dtype === 'i64' ? new Tensor('i32', shape, narrow(data as BigInt64Array, new Int32Array(data.length), name)) : new Tensor('u32', shape, narrow(data as BigUint64Array, new Uint32Array(data.length), name));
 }
 

@@ -2,6 +2,7 @@ import { type DimProgram, dimsOf, type EntryInfo, evaluateDim, type Instruction,
 import type { BoundCall, Device, DeviceBuffer, Fence, Queue, UserMemory, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import type { ConstantStore } from './constants.ts';
+import type { SpareMemory } from './spare-memory.ts';
 
 /** Memory allocated for one entry with one set of call-time dims, by what it is for. */
 export interface MemoryUse {
@@ -51,6 +52,7 @@ export class Prepared {
   readonly #devices: readonly Device[];
   readonly #constants: ConstantStore;
   readonly #userMemory: readonly (UserMemory | null)[];
+  readonly #spare: SpareMemory;
   /** Registers that lie in memory of the user's in this run. */
   readonly #lent = new Set<number>();
   readonly #queues = new Map<Device, Queue>();
@@ -70,10 +72,11 @@ export class Prepared {
   readonly #pending = new Map<DeviceBuffer, { readonly queue: Queue; readonly fence: Fence }[]>();
 
   constructor(
-    entry: EntryInfo, devices: readonly Device[], userMemory: readonly (UserMemory | null)[], constants: ConstantStore, callDims: ReadonlyMap<string, number>, key: string,
+    entry: EntryInfo, devices: readonly Device[], userMemory: readonly (UserMemory | null)[], spare: SpareMemory, constants: ConstantStore, callDims: ReadonlyMap<string, number>, key: string,
   ) {
     this.entry = entry;
     this.#devices = devices;
+    this.#spare = spare;
     this.#constants = constants;
     this.callDims = callDims;
     this.key = key;
@@ -129,7 +132,7 @@ export class Prepared {
     const from = this.#userMemory[value];
     if (!from) return;
     const bytes = evaluateDim(this.entry.values[value]!.bytes, this.dims);
-    if (bytes >= from.minimum) this.lend(value, new Uint8Array(from.allocate(bytes)));
+    if (bytes >= from.minimum) this.lend(value, new Uint8Array(this.#spare.take(bytes) ?? from.allocate(bytes)));
   }
 
   isLendable(value: number): boolean {

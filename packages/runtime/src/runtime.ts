@@ -3,6 +3,7 @@ import type { ByteSource, Device, Host, Loader } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { allDone } from './all-done.ts';
 import { rangeProblem } from './arguments.ts';
+import { CallingThread } from './calling-thread.ts';
 import { createConstants } from './constants.ts';
 import { createHostDevice } from './host-device.ts';
 import { Model } from './model.ts';
@@ -41,6 +42,7 @@ export interface Runtime {
 
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { loaders, host = null } = options;
+  const thread = new CallingThread();
   return {
     loaders,
     async load(artifact, loadOptions = {}) {
@@ -50,7 +52,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
         if (opened) source.close();
       };
       try {
-        return await loadModel(await openArtifact(source), options, loadOptions, close);
+        return await loadModel(await openArtifact(source), options, loadOptions, thread, close);
       } catch (error) {
         close();
         throw error;
@@ -66,7 +68,7 @@ async function openSource(artifact: Uint8Array | string | URL | ByteSource, host
   throw new TenonError({ code: 'runtime/no-host', message: `there is no host to open '${String(artifact)}'`, hint: 'give createRuntime a host: nodeHost() of @tenon/runtime/node, or browserHost() of @tenon/runtime/browser' });
 }
 
-async function loadModel(file: ArtifactFile, options: RuntimeOptions, loadOptions: LoadModelOptions, close: () => void): Promise<Model> {
+async function loadModel(file: ArtifactFile, options: RuntimeOptions, loadOptions: LoadModelOptions, thread: CallingThread, close: () => void): Promise<Model> {
   const { host = null, loaders, threads = 0, allowNative = false } = options;
   const loadDims = checkLoadDims(file, loadOptions.dims ?? {});
   const verification = loadOptions.verify === false ? null : createVerification(file);
@@ -87,7 +89,7 @@ async function loadModel(file: ArtifactFile, options: RuntimeOptions, loadOption
   // Comparing starts now; every run waits for its end, which is where a failure shows.
   verification?.finish().catch(() => {});
   return new Model({
-    file, regions, constants, verification, loadDims, close,
+    file, regions, constants, thread, verification, loadDims, close,
     devices: file.manifest.devices.map(({ target }) => deviceOf(file, regions, target) ?? hostDevice),
     now: host ? () => host.now() : () => performance.now(),
     idleBytes: options.idleBytes ?? 512 * 2 ** 20,

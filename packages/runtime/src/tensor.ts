@@ -13,9 +13,10 @@ export class Tensor implements HostTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly data: TypedArray;
+  readonly #giveBack: ((memory: ArrayBuffer) => void) | null;
 
-  /** Throws `runtime/tensor` where the array is not of the class or length that dtype and shape ask for. */
-  constructor(dtype: string, shape: readonly number[], data: TypedArray) {
+  /** `giveBack`, of a tensor whose memory is its own: takes that when the tensor is disposed of. Throws `runtime/tensor` where the array is not of the class or length that dtype and shape ask for. */
+  constructor(dtype: string, shape: readonly number[], data: TypedArray, giveBack: ((memory: ArrayBuffer) => void) | null = null) {
     if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) throw bad(`[${shape.join(', ')}] is not a shape`);
     const known = hostLayout(dtype);
     if (known && known.array !== arrayName(data)) throw bad(`a tensor of ${dtype} is held in a ${known.array}, not in a ${arrayName(data)}`);
@@ -26,6 +27,19 @@ export class Tensor implements HostTensor {
     this.dtype = dtype;
     this.shape = shape;
     this.data = data;
+    this.#giveBack = giveBack;
+  }
+
+  /**
+   * Of a result in memory that the run allocated: gives the memory back to the model, whose next results take it in place of fresh one. All
+   * arrays over it are then empty. Other tensors stay as they are.
+   */
+  dispose(): void {
+    const { buffer } = this.data;
+    if (this.#giveBack && buffer instanceof ArrayBuffer && !buffer.detached) this.#giveBack(buffer.transfer());
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }
 

@@ -41,6 +41,23 @@ describe('a run in memory of the user', () => {
     expect(y!.data.buffer.byteLength).toBe(16);
   });
 
+  test('a result that is disposed of gives its memory to the next of its size', async () => {
+    using model = await loadWith(lending());
+    const { y } = await model.run({ x: Float32Array.of(3, 0, -2, 1.5) });
+    const all = new Uint8Array(y!.data.buffer);
+    y!.dispose();
+    expect([y!.data.length, all.length]).toEqual([0, 0]);
+    y!.dispose();
+    const first = await model.run({ x: [1, 2, 3, 4] });
+    const second = await model.run({ x: Float32Array.of(1, 2, 3, 4, 5) });
+    using third = (await model.run({ x: Float32Array.of(5, 6, 7, 8) }))['y']!;
+    expect([first['y']!, second['y']!, third].map(({ data }) => [...data])).toEqual([[0, 1, 2, 3], [0, 1, 2, 3, 4], [4, 5, 6, 7]]);
+    const memory = new Float32Array(4);
+    const { y: kept } = await model.run({ x: Float32Array.of(1, 2, 3, 4) }, { outputs: { y: memory } });
+    kept!.dispose();
+    expect([...memory]).toEqual([0, 1, 2, 3]);
+  });
+
   test('small arrays and those that cannot be borrowed are copied, from run to run', async () => {
     const loader = lending();
     const memory = { ...loader.userMemory!, borrow: (bytes: Uint8Array) => (bytes.buffer instanceof SharedArrayBuffer ? null : loader.userMemory!.borrow(bytes)) };

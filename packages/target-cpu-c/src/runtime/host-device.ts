@@ -72,23 +72,46 @@ export class HostQueue implements Queue {
   }
 }
 
+/** What the system does with memory beside giving it; null: nothing that is known here. */
+export interface MemoryFeatures {
+  readonly largePages: LargePages;
+  readonly files: MappedFiles;
+}
+
+export function memoryFeatures(): MemoryFeatures | null {
+  const system = findMemoryFunctions();
+  return system && { largePages: new LargePages(system), files: new MappedFiles(system) };
+}
+
+/** Memory of the user's that runs have worked in so often will be used by more of them: large pages are worth their while. */
+const often = 8;
+
 /** Generated code asks no more of addresses than that they suit elements, as those of arrays do. */
-export function hostUserMemory(address: (bytes: Uint8Array) => bigint): UserMemory {
+export function hostUserMemory(address: (bytes: Uint8Array) => bigint, features: { readonly largePages: Pick<LargePages, 'add'> } | null): UserMemory {
+  const times = new WeakMap<ArrayBuffer, number>();
   return {
     // About what finding the address takes, and giving it to the call.
     minimum: 16 << 10,
     // Others may come to have less memory behind them, or be written by other threads, while a run reads them.
-    borrow: (memory) => (memory.buffer instanceof ArrayBuffer && !memory.buffer.resizable ? new HostBuffer(memory, address(memory)) : null),
+    borrow(memory) {
+      const { buffer } = memory;
+      if (!(buffer instanceof ArrayBuffer) || buffer.resizable) return null;
+      const begin = address(memory);
+      const skipped = Number(-begin & BigInt(largePage - 1));
+      if (memory.length - skipped >= largePage) {
+        const before = times.get(buffer) ?? 0;
+        if (before < often) times.set(buffer, before + 1);
+        if (before === often - 1) features?.largePages.add(memory.subarray(skipped), begin + BigInt(skipped), false);
+      }
+      return new HostBuffer(memory, begin);
+    },
     // Without clearing, and from what earlier results have left: pages of the system's are worth several copies.
     allocate: (bytes) => Buffer.allocUnsafeSlow(bytes).buffer,
   };
 }
 
 /** Host memory as a device. `address` tells the place of an array's data. */
-export function hostDevice(address: (bytes: Uint8Array) => bigint): Device {
-  const system = findMemoryFunctions();
-  const largePages = system && new LargePages(system);
-  const files = system && new MappedFiles(system);
+export function hostDevice(address: (bytes: Uint8Array) => bigint, features: MemoryFeatures | null): Device {
   return {
     name: 'cpu',
     space: 'host',
@@ -99,19 +122,19 @@ export function hostDevice(address: (bytes: Uint8Array) => bigint): Device {
       const begin = address(memory);
       const shift = -begin & BigInt(step - 1);
       const host = memory.subarray(Number(shift), Number(shift) + bytes);
-      if (large) largePages?.add(host, begin + shift, false);
+      if (large) features?.largePages.add(host, begin + shift, false);
       return new HostBuffer(host, begin + shift);
     },
     async map(descriptor, offset, bytes): Promise<DeviceBuffer | null> {
-      const found = await files?.map(descriptor, offset, bytes) ?? null;
+      const found = await features?.files.map(descriptor, offset, bytes) ?? null;
       if (found === null) return null;
       const { host, address: begin } = found;
-      if (begin % BigInt(largePage) === 0n) largePages?.add(host, begin, true);
+      if (begin % BigInt(largePage) === 0n) features?.largePages.add(host, begin, true);
       return new HostBuffer(host, begin);
     },
     free({ host }) {
       // The garbage collector frees it when the last reference is gone.
-      if (host !== null) largePages?.forget(host);
+      if (host !== null) features?.largePages.forget(host);
     },
     createQueue: () => new HostQueue(),
   };

@@ -1,9 +1,16 @@
 /**
  * C11 source of what every shared object carries to measure the machine: `tenon_limits` finds the peak rate of float32
  * multiply-adds in vectors as wide as those of the object, and the bandwidth of reading memory, both with so many threads, the best
- * of several turns. It takes some tenths of a second and is called for profiles only.
+ * of several turns, every thread on a core of its own and memory on large pages, where the system lets it. It takes some tenths of a second and is
+ * called for profiles only.
  */
-export const limitsSource = `#define _POSIX_C_SOURCE 200112L
+export const limitsSource = `#if defined(__linux__)
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/mman.h>
+#else
+#define _POSIX_C_SOURCE 200112L
+#endif
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +22,7 @@ enum { BYTES = 32 };
 #else
 enum { BYTES = 16 };
 #endif
-enum { LANES = BYTES / 4, ROUNDS = 200000, TURNS = 10 };
+enum { LANES = BYTES / 4, ROUNDS = 2000000, TURNS = 10 };
 typedef float vec __attribute__((vector_size(BYTES)));
 typedef struct { const float* from; size_t count; float seed, sink; } job;
 
@@ -66,16 +73,37 @@ static double seconds(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* A thread that runs on the core with its number alone, among those that its maker may use: systems leave threads that are soon over on the
+   core that made them, all of them. */
+static int make(pthread_t* id, int thread, void* (*run)(void*), job* j) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+#if defined(__linux__)
+  cpu_set_t allowed, one;
+  if (!sched_getaffinity(0, sizeof allowed, &allowed)) {
+    int left = thread % CPU_COUNT(&allowed), core = 0;
+    while (!CPU_ISSET(core, &allowed) || left-- > 0) core++;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
+  }
+#else
+  (void)thread;
+#endif
+  const int made = !pthread_create(id, &attributes, run, j);
+  pthread_attr_destroy(&attributes);
+  return made;
+}
+
 /* Seconds of the fastest turn of all threads together; a thread that cannot be made is done by the caller. */
 static double fastest(void* (*run)(void*), job* jobs, pthread_t* ids, int threads, int turns) {
   double best = 1e30;
   for (int turn = 0; turn < turns; turn++) {
     const double begin = seconds();
-    int made = 1;
-    while (made < threads && !pthread_create(&ids[made], 0, run, &jobs[made])) made++;
-    run(&jobs[0]);
+    int made = 0;
+    while (made < threads && make(&ids[made], made, run, &jobs[made])) made++;
     for (int t = made; t < threads; t++) run(&jobs[t]);
-    for (int t = 1; t < made; t++) pthread_join(ids[t], 0);
+    for (int t = 0; t < made; t++) pthread_join(ids[t], 0);
     const double took = seconds() - begin;
     if (took < best) best = took;
   }
@@ -89,12 +117,15 @@ __attribute__((visibility("default"))) int tenon_limits(int threads, double* rat
   /* More than caches hold, where there is room. */
   size_t bytes = (size_t)512 << 20;
   void* memory = 0;
-  while (jobs && ids && bytes >= ((size_t)1 << 20) && posix_memalign(&memory, 64, bytes)) { memory = 0; bytes /= 2; }
+  while (jobs && ids && bytes >= ((size_t)1 << 20) && posix_memalign(&memory, (size_t)2 << 20, bytes)) { memory = 0; bytes /= 2; }
   if (!memory) {
     free(jobs);
     free(ids);
     return 1;
   }
+#if defined(__linux__)
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   const size_t share = bytes / sizeof(float) / (size_t)threads / (8 * LANES) * (8 * LANES);
   for (int t = 0; t < threads; t++) {
     jobs[t].from = (const float*)memory + share * (size_t)t;

@@ -5,7 +5,7 @@ import koffi, { type LibraryHandle } from 'koffi';
 import type { BlobInfo, BoundCall, DeviceBuffer, DeviceLimits, LoadedBlob, Loader, LoaderAnswer, LoadOptions, Queue, View } from '@tenon/plugin';
 import { TenonError } from '@tenon/plugin';
 import { blobFormat, blobFormatVersion } from './format.ts';
-import { addressOf, type HostQueue, hostDevice, hostUserMemory } from './host-device.ts';
+import { addressOf, type HostQueue, hostDevice, hostUserMemory, memoryFeatures } from './host-device.ts';
 import { machineFeatures } from './machine.ts';
 
 /**
@@ -14,13 +14,14 @@ import { machineFeatures } from './machine.ts';
  */
 export function cpuC(): Loader {
   let features: ReadonlySet<string> | null | undefined;
+  const memory = memoryFeatures();
   return {
     name: 'cpu-c',
     format: blobFormat,
     formatVersions: [blobFormatVersion],
     native: true,
-    device: hostDevice(address),
-    userMemory: hostUserMemory(address),
+    device: hostDevice(address, memory),
+    userMemory: hostUserMemory(address, memory),
     answer: (blob) => answer(blob.requires, process, features === undefined ? (features = machineFeatures()) : features),
     load: (blob, bytes, options) => new SharedObject(blob, bytes, options),
   };
@@ -169,9 +170,6 @@ class SharedObject implements LoadedBlob {
   }
 }
 
-/** Milliseconds that the calling thread may well wait: handing a run over and taking its result back takes a tenth, or some of them where cores are busy. */
-const mostBrief = 1;
-
 class Call implements BoundCall {
   readonly #object: SharedObject;
   readonly #symbol: string;
@@ -219,8 +217,8 @@ class Call implements BoundCall {
     }
   }
 
-  get brief(): boolean {
-    return this.#taken < mostBrief;
+  get expected(): number {
+    return this.#taken;
   }
 
   /** A run may take long for other reasons: only several of them make it slower. */
