@@ -4,8 +4,8 @@
  *     bench:compile [MODEL …] [--rounds N] [--changes]
  *
  * MODEL: a name of `$TENON_DATA/models` or a path (default: resnet50 bert_base_s128). Nothing is cached between rounds;
- * the median of each figure is printed. With `--changes`: `tenon compile`, everything included, with an empty cache, again with nothing
- * changed, and with one node changed.
+ * the median of each figure is printed. With `--changes`: `tenon compile` as it is installed (the packages are built first), everything
+ * included, with an empty cache, again with nothing changed, and with one node changed.
  */
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -17,7 +17,7 @@ import { nodeHost } from '@tenon/runtime/node';
 import { cpuC } from '@tenon/target-cpu-c';
 import { models } from '../models/models.ts';
 import { absent, dataFolder } from '../support/data.ts';
-import { measureChanges, type Changes, type CommandTime } from './changes.ts';
+import { buildCommand, measureChanges, type Changes, type CommandTime } from './changes.ts';
 
 interface Times {
   /** Milliseconds by phase; `codegen` without the C compiler. */
@@ -70,6 +70,7 @@ const { values, positionals } = parseArgs({ options: { rounds: { type: 'string',
 if (dataFolder('models') === null && positionals.every((p) => !existsSync(p))) absent('there is no folder models in $TENON_DATA (default: ../shared)');
 else {
   console.log(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}, median of ${values.rounds} rounds, milliseconds`);
+  if (values.changes) buildCommand();
   for (const name of positionals.length === 0 ? ['resnet50', 'bert_base_s128'] : positionals) {
     const path = existsSync(name) ? name : models.find((m) => m.name === name)?.file();
     if (path === undefined) {
