@@ -11,6 +11,8 @@ export interface Entries {
   readonly plugin: string | null;
   /** The run half: exports["./loader"]. */
   readonly loader: string | null;
+  /** Whether these are what is published, not sources that stand in for it. */
+  readonly built: boolean;
 }
 
 /** Whether this process prefers sources, as the repository does. */
@@ -18,6 +20,7 @@ const preferSources = process.execArgv.some((arg) => arg === '--conditions=tenon
 
 /** The files behind the exports of a package. Sources stand in for what has not been built. */
 export function findEntries(folder: string, json: PackageJson): Entries {
+  const sources: string[] = [];
   const fileOf = (name: string): string | null => {
     const { exports } = json;
     const isMap = typeof exports === 'object' && exports !== null && Object.keys(exports).some((k) => k.startsWith('.'));
@@ -31,12 +34,13 @@ export function findEntries(folder: string, json: PackageJson): Entries {
       };
       return walk(value);
     };
-    const [built, sources] = [targets(['node', 'import', 'module-sync', 'default']), targets(['tenon-source'])];
-    const order = preferSources ? [...sources, ...built] : [...built, ...sources];
-    const paths = order.map((path) => join(folder, path));
+    const [built, unbuilt] = [['node', 'import', 'module-sync', 'default'], ['tenon-source']].map((wanted) => targets(wanted!).map((path) => join(folder, path)));
+    sources.push(...unbuilt!.filter((path) => !built!.includes(path)));
+    const paths = preferSources ? [...unbuilt!, ...built!] : [...built!, ...unbuilt!];
     return paths.find((path) => existsSync(path)) ?? paths[0] ?? null;
   };
-  return { plugin: fileOf('.'), loader: fileOf('./loader') };
+  const [plugin, loader] = [fileOf('.'), fileOf('./loader')];
+  return { plugin, loader, built: ![plugin, loader].some((path) => path !== null && sources.includes(path)) };
 }
 
 /** Lets a plugin without `node_modules` of its own use the packages that come with the kit. */

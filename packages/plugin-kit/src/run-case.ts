@@ -15,7 +15,7 @@ export interface Problem {
 }
 
 export const describeCase = (c: Case): string => {
-  const dims = c.symbolic.map((s) => `${s.name} = ${s.axes.map(([l, a]) => `axis ${a} of argument ${l}`).join(', ')}`);
+  const dims = c.symbolic.map((s) => `${s.times === undefined ? '' : `${s.times} · `}${s.name} = ${s.axes.map(([l, a]) => `axis ${a} of argument ${l}`).join(', ')}`);
   return `${describeInstance(c.instance)} (${c.about}${dims.length > 0 ? `: ${dims.join('; ')}` : ''})`;
 };
 
@@ -35,8 +35,17 @@ export function compileProblem(diagnostics: readonly Diagnostic[]): Problem | nu
   return { code: 'rules/claimed-not-compiled', message: `the rule takes it, and codegen does not: ${failed.message}` };
 }
 
+export interface RunOptions {
+  /** Fewer kinds of inputs. */
+  readonly quick: boolean;
+  readonly seed: number;
+  readonly mode?: CompileMode;
+  /** Kinds of inputs, in place of the usual ones. */
+  readonly regimes?: readonly Regime[];
+}
+
 /** Runs with several inputs on one loaded model: stale results, leftovers of earlier runs and shared memory show. */
-export async function runCase(bench: Workbench, c: Case, options: { readonly quick: boolean; readonly seed: number; readonly mode?: CompileMode }): Promise<Problem | null> {
+export async function runCase(bench: Workbench, c: Case, options: RunOptions): Promise<Problem | null> {
   bench.step(describeCase(c));
   const make = moduleOf(c, options.seed);
   let compilation: Compilation;
@@ -64,7 +73,7 @@ export async function runCase(bench: Workbench, c: Case, options: { readonly qui
 }
 
 async function runArtifact(
-  bench: Workbench, c: Case, bytes: Uint8Array, make: (session: Session) => IRModule, options: { readonly quick: boolean; readonly seed: number; readonly mode?: CompileMode },
+  bench: Workbench, c: Case, bytes: Uint8Array, make: (session: Session) => IRModule, options: RunOptions,
 ): Promise<Problem | null> {
   const { session } = bench;
   const module = make(session);
@@ -78,10 +87,11 @@ async function runArtifact(
   const guards = guardsOf(bench, c);
   const loaderName = bench.makeLoader!().name;
   try {
-    const regimes: readonly Regime[] = sizeOf(c.instance) > 150_000 ? ['mixed'] : options.quick ? ['mixed', 'large'] : ['mixed', 'large', 'small', 'equal', 'mixed'];
-    const sizesList = c.symbolic.length === 0 ? [new Map<string, number>()] : symbolicSizes(c.symbolic);
+    const regimes: readonly Regime[] = options.regimes ?? (sizeOf(c.instance) > 150_000 ? ['mixed'] : options.quick ? ['mixed', 'large'] : ['mixed', 'large', 'small', 'equal', 'mixed']);
+    const sizesList = c.symbolic.length === 0 ? [new Map<string, number>()] : symbolicSizes(c.symbolic, c.priority < 1);
     for (const sizes of sizesList) {
-      for (const [i, regime] of (c.symbolic.length === 0 ? regimes : regimes.slice(0, 2)).entries()) {
+      // Many sizes already: one kind of inputs for the larger ones.
+      for (const [i, regime] of (c.symbolic.length === 0 ? regimes : regimes.slice(0, Math.max(...sizes.values()) > 8 ? 1 : 2)).entries()) {
         const inputs = inputsFor(main, sizes, options.seed + i, regime, session, rangesOf(c));
         let want: readonly HostTensor[];
         try {
@@ -128,10 +138,12 @@ function guardsOf(bench: Workbench, c: Case): readonly Expr[] {
   return answer.kind === 'claimed' ? answer.guards : [];
 }
 
-/** Sizes to try for symbolic dims: the same for all, then different ones. */
-function symbolicSizes(symbolic: readonly SymbolicAxes[]): readonly ReadonlyMap<string, number>[] {
+/** Sizes to try for symbolic dims: the same for all, then different ones. `many`: what a variation of another case does not need. */
+function symbolicSizes(symbolic: readonly SymbolicAxes[], many: boolean): readonly ReadonlyMap<string, number>[] {
   const one = [1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100];
-  if (symbolic.length === 1) return one.map((size) => new Map([[symbolic[0]!.name, size]]));
-  const sets = [[1, 1, 1, 1], [16, 32, 48, 64], [17, 3, 5, 2], [7, 16, 16, 16], [16, 7, 16, 16], [32, 16, 7, 5], [8, 4, 12, 16], [33, 31, 3, 1]];
+  const few = !many || symbolic.some((s) => s.times !== undefined);
+  if (symbolic.length === 1) return (few ? one.filter((size) => size % 4 < 2 && size < 40) : one).map((size) => new Map([[symbolic[0]!.name, size]]));
+  const all = [[1, 1, 1, 1], [16, 32, 48, 64], [17, 3, 5, 2], [7, 16, 16, 16], [16, 7, 16, 16], [32, 16, 7, 5], [8, 4, 12, 16], [33, 31, 3, 1]];
+  const sets = few ? all.slice(0, 4) : all;
   return sets.map((sizes) => new Map(symbolic.map((s, i) => [s.name, sizes[i]!])));
 }

@@ -37,6 +37,8 @@ export interface Settings {
   readonly costFactor: number | null;
   /** Deviation allowed relative to the largest element, by dtype; `exact`: none. */
   readonly tolerance: { readonly [dtype: string]: number };
+  /** Whether infinities and NaN must come out as the operators say; otherwise it is noted where they do not. */
+  readonly nonFinite: boolean;
   /** Models that its frontends read, for tests. */
   readonly samples: readonly ModelSample[];
   readonly unsupported: readonly FailureMatcher[];
@@ -59,6 +61,7 @@ export interface PackageJson {
   readonly keywords?: readonly string[];
   readonly exports?: unknown;
   readonly main?: string;
+  readonly files?: readonly string[];
   readonly dependencies?: { readonly [name: string]: string };
   readonly peerDependencies?: { readonly [name: string]: string };
   readonly optionalDependencies?: { readonly [name: string]: string };
@@ -111,6 +114,7 @@ export function readSettings(folder: string, json: PackageJson, fail: (failure: 
     integrity: typeof given['integrity'] === 'boolean' ? given['integrity'] : null,
     costFactor: typeof factor === 'number' && factor >= 1 ? factor : null,
     tolerance,
+    nonFinite: given['nonFinite'] === true,
     samples: list('samples').flatMap((entry): ModelSample[] => {
       if (typeof entry === 'string') return [{ file: entry, dims: {} }];
       if (isObject(entry) && typeof entry['file'] === 'string') return [{ file: entry['file'], dims: (isObject(entry['dims']) ? entry['dims'] : {}) as ModelSample['dims'] }];

@@ -4,7 +4,8 @@ import { dirname, extname, join, resolve } from 'node:path';
 
 export interface ScannedFile {
   readonly path: string;
-  readonly imports: readonly { readonly specifier: string; readonly typeOnly: boolean }[];
+  /** `names`: what is imported by name, as it is called there, types left out. */
+  readonly imports: readonly { readonly specifier: string; readonly typeOnly: boolean; readonly names: readonly string[] }[];
   /** The text without comments; strings are emptied in `code` and kept in `text`. */
   readonly text: string;
   readonly code: string;
@@ -25,15 +26,15 @@ function strip(source: string, strings: boolean): string {
 export function scanFile(path: string): ScannedFile {
   const source = readFileSync(path, 'utf8');
   const text = strip(source, true);
-  const imports: { specifier: string; typeOnly: boolean }[] = [];
+  const imports: { specifier: string; typeOnly: boolean; names: readonly string[] }[] = [];
   const statement = /(?:^|[;\n}])\s*(import|export)\s+(type\s+(?!from\b|,))?([^'"`;]*?\bfrom\s*)?(['"])([^'"\n]+)\4/g;
   for (const [, keyword, type, clause, , specifier] of text.matchAll(statement)) {
     if (keyword === 'export' && clause === undefined) continue;
     const names = /^\s*\{([^}]*)\}\s*from\s*$/.exec(clause ?? '')?.[1]?.split(',').map((n) => n.trim()).filter((n) => n !== '') ?? [];
-    imports.push({ specifier: specifier!, typeOnly: type !== undefined || (names.length > 0 && names.every((n) => n.startsWith('type '))) });
+    imports.push({ specifier: specifier!, typeOnly: type !== undefined || (names.length > 0 && names.every((n) => n.startsWith('type '))), names: names.filter((n) => !n.startsWith('type ')).map((n) => n.split(/\s+as\s+/)[0]!) });
   }
-  for (const [, , specifier] of text.matchAll(/\bimport\s*\(\s*(['"`])([^'"`\n]+)\1\s*\)/g)) imports.push({ specifier: specifier!, typeOnly: false });
-  for (const [, , specifier] of text.matchAll(/\brequire\s*\(\s*(['"`])([^'"`\n]+)\1\s*\)/g)) imports.push({ specifier: specifier!, typeOnly: false });
+  for (const [, , specifier] of text.matchAll(/\bimport\s*\(\s*(['"`])([^'"`\n]+)\1\s*\)/g)) imports.push({ specifier: specifier!, typeOnly: false, names: [] });
+  for (const [, , specifier] of text.matchAll(/\brequire\s*\(\s*(['"`])([^'"`\n]+)\1\s*\)/g)) imports.push({ specifier: specifier!, typeOnly: false, names: [] });
   return { path, imports, text, code: strip(source, false) };
 }
 

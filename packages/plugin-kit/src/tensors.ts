@@ -17,14 +17,16 @@ export const pick = <T>(random: () => number, from: readonly T[]): T => from[Mat
 export const isFloat = (dtype: string): boolean => /^(f|bf)\d/.test(dtype);
 export const isInteger = (dtype: string): boolean => /^[iu]\d/.test(dtype);
 
-/** What elements look like. `mixed`: positive, negative and zero; `large`: far from zero; `small`: near zero; `equal`: all alike. */
-export type Regime = 'mixed' | 'large' | 'small' | 'equal';
+/**
+ * What elements look like. `mixed`: positive, negative and zero, some of them halfway between integers; `large`: far from zero; `small`: near
+ * zero; `equal`: all alike; `infinite`: as mixed, with infinities; `nan`: as mixed, with NaN.
+ */
+export type Regime = 'mixed' | 'large' | 'small' | 'equal' | 'infinite' | 'nan';
 
 function integerRange(dtype: string): readonly [number, number] {
   const bits = Number(dtype.slice(1));
   if (dtype === 'bool') return [0, 1];
-  const usable = Math.min(bits, 32);
-  return dtype.startsWith('u') ? [0, 2 ** usable - 1] : [-(2 ** (usable - 1)), 2 ** (usable - 1) - 1];
+  return dtype.startsWith('u') ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
 }
 
 /** A tensor drawn from a regime, or from a range where elements must lie in one. */
@@ -33,11 +35,18 @@ export function randomTensor(random: () => number, dtype: string, shape: readonl
   const { data } = tensor;
   const [lowest, highest] = integerRange(isFloat(dtype) ? 'i8' : dtype);
   const within = ([min, max]: readonly [number, number]): number => (isFloat(dtype) ? min + (max - min) * random() : min + Math.floor((max - min + 1) * random()));
+  // Integers of both signs alike are kept small for people to read. Other ranges are what an operator is defined for, such as indices.
+  const readable = range !== null && isInteger(dtype) && range[0] === -range[1];
   const draw = (): number => {
-    if (range !== null) return within(range);
+    if (range !== null && !(regime === 'large' && readable)) return within(range);
     if (isFloat(dtype)) {
       switch (regime) {
-        case 'mixed': return random() < 0.15 ? 0 : within([-2, 2]);
+        case 'mixed': {
+          const kind = random();
+          return kind < 0.1 ? 0 : kind < 0.2 ? Math.floor(within([-4, 4])) + 0.5 : within([-2, 2]);
+        }
+        case 'infinite': return random() < 0.1 ? (random() < 0.5 ? Infinity : -Infinity) : within([-2, 2]);
+        case 'nan': return random() < 0.1 ? NaN : within([-2, 2]);
         // Beyond what e^x has room for in 32 bits; narrower types accumulate out of their range sooner.
         case 'large': return within(dtype === 'f32' || dtype === 'f64' ? [-200, 200] : [-20, 20]);
         case 'small': return within([-1e-3, 1e-3]);
@@ -45,7 +54,9 @@ export function randomTensor(random: () => number, dtype: string, shape: readonl
       }
     }
     switch (regime) {
-      case 'mixed': return within([Math.max(lowest, -5), Math.min(highest, 5)]);
+      case 'mixed':
+      case 'infinite':
+      case 'nan': return within([Math.max(lowest, -5), Math.min(highest, 5)]);
       case 'large': return within([lowest, highest]);
       case 'small': return within([Math.max(lowest, -1), Math.min(highest, 1)]);
       case 'equal': return Math.min(highest, 1);

@@ -1,12 +1,12 @@
 /** What all tiers share: the plugin, its loader, sessions, and the way from an instance to a running model. */
-import { diagnosticOf, type Config, type GraphFunction, type Host, type HostTensor, type IRModule, type Loader, type Plugin, type Rule, type Target, type TensorType } from '@tenon/plugin';
+import { definePlugin, diagnosticOf, type Config, type GraphFunction, type Host, type HostTensor, type IRModule, type Loader, type Plugin, type Rule, type Target, type TensorType } from '@tenon/plugin';
 import { compileModule, type Compilation } from '@tenon/compiler';
 import { Session } from '@tenon/core';
 import { evaluateGraph } from '@tenon/interp';
 import { standardOps } from '@tenon/ops';
 import { createRuntime, type Model } from '@tenon/runtime';
 import type { Exploration } from './cases/explore.ts';
-import { freeze } from './frozen.ts';
+import { freeze, ReadConstants } from './frozen.ts';
 import { referenceLoader, referenceTarget, type ReferenceTarget } from './machines/reference.ts';
 import type { Failure, Note, Tier } from './report.ts';
 import type { PackageJson, Settings } from './settings.ts';
@@ -21,6 +21,13 @@ export const bareHost: Host = {
 /** Everything runs on it that the plugin does not take. */
 export const fallback: ReferenceTarget = { name: 'reference', space: 'host' };
 
+const bystander = definePlugin({ name: '@tenon/plugin-kit/bystander', namespace: 'kit-bystander' }, () => ({
+  ops: [{
+    name: 'kit-bystander.same', doc: 'x.', signature: { params: ['x'], attrs: {}, results: ['y'] },
+    facets: { infer: (call) => [call.tensor(0)], reference: ({ args }) => [args[0]!] },
+  }],
+}));
+
 /** Passes that would rewrite a case before the rule sees it. */
 const rewritingPasses = ['canonicalize-ops', 'fold-constants', 'common-subexpressions', 'dead-code', 'fold-legalized', 'common-legalized', 'dead-legalized'];
 
@@ -31,6 +38,8 @@ export interface CompileMode {
   /** Whether standard passes run before partitioning. */
   readonly canonicalize?: boolean;
   readonly order?: 'reversed';
+  /** One more plugin, which has nothing to do with anything. */
+  readonly bystander?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -124,7 +133,7 @@ export class Workbench {
   config(mode: CompileMode = {}): Config {
     const { rivals = [], canonicalize = false } = mode;
     const plugin = mode.plugin ?? this.frozenPlugin();
-    const plugins = [standardOps(), plugin, referenceTarget(fallback), ...rivals.map((r) => referenceTarget(r.target))];
+    const plugins = [standardOps(), plugin, referenceTarget(fallback), ...rivals.map((r) => referenceTarget(r.target)), ...(mode.bystander === true ? [bystander()] : [])];
     const own = this.target === null ? [] : [[this.target.name, this.settings.targetOptions] as const];
     const named = (first: boolean): readonly string[] => rivals.filter((r) => r.first === first).map((r) => r.target.name);
     return {
@@ -139,7 +148,15 @@ export class Workbench {
   /** The plugin, given frozen regions. */
   frozenPlugin(plugin: Plugin = this.makePlugin()): Plugin {
     if (plugin.targets === undefined) return plugin;
-    const targets = plugin.targets.map((t): Target => ({ ...t, codegen: (regions, ctx) => t.codegen(freeze(regions), ctx) }));
+    const targets = plugin.targets.map((t): Target => ({
+      ...t,
+      codegen: async (regions, ctx) => {
+        const constants = new ReadConstants();
+        const blobs = await t.codegen(freeze(regions.map((r) => constants.watch(r))), ctx);
+        constants.check();
+        return blobs;
+      },
+    }));
     return { ...plugin, targets };
   }
 

@@ -86,6 +86,7 @@ export const slice: Operator = {
       ...(['f32', 'i64', 'bool'] as const).map((dtype) => sample([arg([5, 7], dtype)], { starts: [1, 2], sizes: [3, 4] })),
       sample([arg([5, 7])], { starts: [6], sizes: [3], axes: [-1], steps: [-2] }),
       sample([arg([5, 7])], { starts: [0, 4], sizes: [3, 5], axes: [1, 0], steps: [3, -1] }),
+      sample([arg([5, 7])], { starts: [1, 0], sizes: [2, 3], axes: [1, 0], steps: [3, 2] }),
       sample([arg([5, 7])], { starts: [2], sizes: [0], axes: [0] }),
       sample([arg([0, 3])], { starts: [1], sizes: [2], axes: [1] }),
       sample([arg([4])], { starts: [], sizes: [] }),

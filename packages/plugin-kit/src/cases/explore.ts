@@ -1,9 +1,9 @@
 /** Generates cases from a rule: first instances that it takes, then everything near the borders of what it takes. */
 import type { AttrValue, Constraint, Rule, Target } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
-import { generator, isFloat, isInteger, pick, tensorBytes } from '../tensors.ts';
+import { generator, isFloat, pick, tensorBytes } from '../tensors.ts';
 import { axisClasses, resize, type AxisClass } from './axes.ts';
-import { keyOf, ModuleWriter, sameTerm, shapeOfType, sizeOf, typesOf, type Instance, type Leaf, type SymbolicAxes } from './instance.ts';
+import { keyOf, ModuleWriter, operatorsOf, retype, sameTerm, shapeOfType, sizeOf, typesOf, withoutUnused, type Instance, type Leaf, type SymbolicAxes } from './instance.ts';
 import { seedsOf } from './seeds.ts';
 import { ask, type Answer } from './verdict.ts';
 import { workOf } from './work.ts';
@@ -54,6 +54,9 @@ const probes = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 
 const farProbes = [511, 512, 513, 1000, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097] as const;
 const fewProbes = [1, 3, 8, 16, 17, 33] as const;
 const roundSizes = [16, 8, 32, 4, 64, 128, 2, 1] as const;
+/** Bases of a rule that are looked at from all sides, whatever their operators; and up to which the first of every operator is. */
+const wideBases = 6;
+const wideOperators = 24;
 const dtypes = ['f32', 'f64', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8', 'u64', 'u32', 'u16', 'u8', 'bool'] as const;
 
 export function explore(rule: Rule, target: Target, session: Session, seed: number): Exploration {
@@ -88,7 +91,13 @@ class Explorer {
     // Samples are of low rank mostly; what is right for matrices may not be for what holds several of them.
     const higher = bases[0] === undefined ? null : this.#raised(bases[0].instance);
     if (higher !== null && !found.has(keyOf(higher.instance))) bases.splice(1, 0, higher);
-    bases.forEach((base, i) => this.#around(base, i));
+    const ranks = new Map<string, number>();
+    bases.forEach((base, i) => {
+      const key = operatorsOf(base.instance);
+      const rank = ranks.get(key) ?? 0;
+      ranks.set(key, rank + 1);
+      this.#around(base, rank, i < wideBases || (rank === 0 && i < wideOperators));
+    });
     return {
       rule: this.#rule, bases, cases: [...this.#cases.values()].sort((a, b) => a.priority - b.priority), codes: this.#codes, broken: [...this.#broken.values()],
       asked: this.#answers.size, refusal: this.#refusal,
@@ -231,12 +240,15 @@ class Explorer {
     return sizeAt(instance) === size && sizeAt(resize(instance, [c], [other])) === other;
   }
 
-  /** Cases around an accepted instance. The first bases of a rule are looked at from all sides. */
-  #around({ instance, classes }: Base, rank: number): void {
-    const first = rank < 3;
+  /**
+   * Cases around an accepted instance. `rank`: how many bases with the same operators came before: every operator of a rule has its turn.
+   * `wide`: it is looked at from all sides.
+   */
+  #around({ instance, classes }: Base, rank: number, wide: boolean): void {
+    const first = wide && rank < 3;
     this.#add(instance, 'as it stands', 0 + rank / 100);
     if (resultsOfRoot(instance, this.#session) > 1) this.#add(instance, 'all results wanted', 0.5 + rank, { every: true });
-    classes.forEach((c, n) => this.#sizes(instance, classes, c, n, rank));
+    classes.forEach((c, n) => this.#sizes(instance, classes, c, n, rank, wide));
     for (let i = 0; i < (first ? 4 : 1); i++) this.#randomSizes(instance, classes, rank);
     this.#dtypes(instance, rank);
     this.#attributes(instance, rank);
@@ -245,17 +257,18 @@ class Explorer {
     if (first) this.#higherRanks(instance, rank);
     this.#shared(instance, rank);
     if (instance.calls.length > 1) this.#leaks(instance, rank);
-    if (rank < 6) this.#symbolic(instance, classes, rank);
+    if (wide) this.#symbolic(instance, classes, rank);
+    if (wide && rank === 0) this.#deeper(instance);
   }
 
-  #sizes(instance: Instance, classes: readonly AxisClass[], c: AxisClass, n: number, rank: number): void {
+  #sizes(instance: Instance, classes: readonly AxisClass[], c: AxisClass, n: number, rank: number, wide: boolean): void {
     const exact = new Set<number>();
     for (const constraint of this.#rule.require) {
       for (const border of bordersOf(constraint)) for (const size of [border - 1, border, border + 1]) if (size > 0) exact.add(size);
     }
     for (const size of this.#limits(instance, c)) if (size > 0) exact.add(size);
     // Later bases are like earlier ones, with other operators or attributes.
-    const sizes = [...new Set([...exact, ...(rank < 6 ? [...probes, ...farProbes] : fewProbes)])].sort((a, b) => a - b);
+    const sizes = [...new Set([...exact, ...(wide ? [...probes, ...farProbes] : fewProbes)])].sort((a, b) => a - b);
     const at = (size: number): Instance => resize(instance, classes, classes.map((k, i) => (i === n ? size : k.size)));
     const claimed = sizes.filter((size) => this.#claimed(at(size)));
     const taken = new Set(claimed);
@@ -365,6 +378,17 @@ class Explorer {
     });
   }
 
+  /** All arguments with axes more in front, as far as the operators go: limits of rank that a check has lie beyond what samples show. */
+  #deeper(instance: Instance): void {
+    const rank = Math.max(...instance.leaves.map((l) => l.shape.length));
+    if (instance.leaves.some((l) => l.values !== null)) return;
+    for (let extra = 1; rank + extra <= 7; extra++) {
+      const next = { ...instance, leaves: instance.leaves.map((l) => (l.shape.length === rank ? { ...l, shape: [...Array.from({ length: extra }, (_, i) => 1 + (i % 2)), ...l.shape] } : l)) };
+      if (typesOf(next, this.#session) === null) return;
+      if (this.#claimed(next)) this.#add(next, `${rank + extra} axes`, 1.2 + extra / 10);
+    }
+  }
+
   /** One argument with an axis more in front, in sizes that the rule takes. */
   #higherRanks(instance: Instance, rank: number): void {
     instance.leaves.forEach((leaf, i) => {
@@ -432,6 +456,10 @@ class Explorer {
       const symbolic = make(chosen);
       if (this.#ask(instance, symbolic)?.kind !== 'claimed') continue;
       this.#add(instance, `symbolic ${symbolic.map((s) => s.name).join(', ')}`, 0.2 + rank, { symbolic });
+      if (rank > 1) continue;
+      // What codegen refuses runs on the host, and is told there: a pity, but not wrong.
+      const computed = symbolic.map((s) => ({ ...s, times: 2 }));
+      if (this.#ask(instance, computed)?.kind === 'claimed') this.#add(instance, `symbolic ${computed.map((s) => `2 · ${s.name}`).join(', ')}`, 0.3 + rank, { symbolic: computed, refusable: true });
     }
   }
 }
@@ -451,23 +479,6 @@ function bordersOf(c: Constraint): readonly number[] {
     case 'range': return [c.min, ...(c.max === null ? [] : [c.max])];
     default: return [];
   }
-}
-
-/** Keeps elements that fit, and forgets the others. */
-function retype(leaf: Leaf, dtype: string): Leaf {
-  const range: readonly [number, number] | null = leaf.range === null ? null : dtype === 'bool' ? [0, 1] : dtype.startsWith('u') ? [Math.max(0, leaf.range[0]), Math.max(1, leaf.range[1])] : leaf.range;
-  const keep = isFloat(dtype) || (isInteger(dtype) && leaf.values?.every((v) => Number.isInteger(Number(v)) && (Number(v) >= 0 || !dtype.startsWith('u'))));
-  return { ...leaf, dtype, range, values: keep ? leaf.values : null };
-}
-
-/** Drops leaves that no call uses. */
-export function withoutUnused({ leaves, calls }: Instance): Instance {
-  const used = leaves.map((_, i) => calls.some((c) => c.args.some((a) => sameTerm(a, { kind: 'leaf', index: i }))));
-  const at = (i: number): number => used.slice(0, i).filter(Boolean).length;
-  return {
-    leaves: leaves.filter((_, i) => used[i]),
-    calls: calls.map((c) => ({ ...c, args: c.args.map((a) => (a?.kind === 'leaf' ? { kind: 'leaf', index: at(a.index) } : a)) })),
-  };
 }
 
 function lcm(a: number, b: number): number {

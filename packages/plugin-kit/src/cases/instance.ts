@@ -1,7 +1,7 @@
 /** Small graphs around a pattern: operator calls over leaves with concrete shapes. */
 import { diagnosticOf, type Attrs, type Expr, type GraphFunction, type HostTensor, type IRModule, type TensorType, type Value } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
-import { countOf, generator, isInteger, numbersOf, randomTensor, type Regime } from '../tensors.ts';
+import { countOf, generator, isFloat, isInteger, numbersOf, randomTensor, type Regime } from '../tensors.ts';
 
 export interface Leaf {
   readonly dtype: string;
@@ -97,6 +97,8 @@ export interface SymbolicAxes {
   readonly min: number;
   readonly max: number;
   readonly axes: readonly (readonly [leaf: number, axis: number])[];
+  /** The axes' size is this many times the dim: what a model computes from its dims is no dim by itself. 1 if not given. */
+  readonly times?: number;
 }
 
 /** Instances in one graph function `main`. Equal leaves (by `shareKey`) are one parameter. */
@@ -121,10 +123,12 @@ export class ModuleWriter {
     const dims = new Map(this.#symbolic.map(({ name, min, max }) => [name, module.dim({ name, min, max, hint: Math.min(64, max) })]));
     const shape = (i: number): (number | Expr)[] => instance.leaves[i]!.shape.map((d, axis) => {
       const symbolic = this.#symbolic.find(({ axes }) => axes.some(([l, a]) => l === i && a === axis));
-      return symbolic === undefined ? d : dims.get(symbolic.name)!;
+      return symbolic === undefined ? d : session.exprs.mul(dims.get(symbolic.name)!, symbolic.times ?? 1);
     });
     const params = instance.leaves.flatMap((leaf, i) => (leaf.constant ? [] : [{ name: `x${i}`, type: session.types.tensor(leaf.dtype, shape(i)) }]));
-    const b = module.graph('main', params);
+    // A dim gets its value from an axis of just its size.
+    const dimsAlone = this.#symbolic.filter((s) => s.times !== undefined).map((s) => ({ name: `of_${s.name}`, type: session.types.tensor('bool', [dims.get(s.name)!]) }));
+    const b = module.graph('main', [...params, ...dimsAlone]);
     const byName = new Map(b.params.map((p) => [p.name, p]));
     const leaves = instance.leaves.map((leaf, i) => {
       if (!leaf.constant) return byName.get(`x${i}`)!;
@@ -148,3 +152,23 @@ export class ModuleWriter {
 
 /** The number of elements that an instance's leaves have together. */
 export const sizeOf = (instance: Instance): number => instance.leaves.reduce((n, leaf) => n + countOf(leaf.shape), 0);
+
+/** What bases are of one kind by. */
+export const operatorsOf = ({ calls }: Instance): string => calls.map((c) => c.op).join();
+
+/** Keeps elements that fit, and forgets the others. */
+export function retype(leaf: Leaf, dtype: string): Leaf {
+  const range: readonly [number, number] | null = leaf.range === null ? null : dtype === 'bool' ? [0, 1] : dtype.startsWith('u') ? [Math.max(0, leaf.range[0]), Math.max(1, leaf.range[1])] : leaf.range;
+  const keep = isFloat(dtype) || (isInteger(dtype) && leaf.values?.every((v) => Number.isInteger(Number(v)) && (Number(v) >= 0 || !dtype.startsWith('u'))));
+  return { ...leaf, dtype, range, values: keep ? leaf.values : null };
+}
+
+/** Drops leaves that no call uses. */
+export function withoutUnused({ leaves, calls }: Instance): Instance {
+  const used = leaves.map((_, i) => calls.some((c) => c.args.some((a) => sameTerm(a, { kind: 'leaf', index: i }))));
+  const at = (i: number): number => used.slice(0, i).filter(Boolean).length;
+  return {
+    leaves: leaves.filter((_, i) => used[i]),
+    calls: calls.map((c) => ({ ...c, args: c.args.map((a) => (a?.kind === 'leaf' ? { kind: 'leaf', index: at(a.index) } : a)) })),
+  };
+}

@@ -37,14 +37,17 @@ function plainSamples(op: string, session: Session): readonly OperatorSample[] {
   return ['f32', 'i32'].flatMap((dtype) => shapes.map((shape): OperatorSample => ({ args: params.map(() => ({ dtype, shape })) })));
 }
 
-/** Samples of an operator with so many arguments, most interesting first, and after them the same without their attributes. */
+/** Samples of an operator with so many arguments, most interesting first, and the same without their attributes, one of them second. */
 function samplesOf(op: string, count: number | null, session: Session): readonly OperatorSample[] {
   const samples = session.facet(op, 'samples')?.() ?? [];
   const usable = samples.filter((s) => s.args.every((a) => a === null || (!a.shape.includes(0) && a.dtype !== 'string')));
   const all = (usable.length > 0 ? usable : plainSamples(op, session)).flatMap((s) => (count === null ? [s] : withArguments(s, count, op, session)));
   const plain = all.filter((s) => Object.keys(s.attrs ?? {}).length > 0).map((s): OperatorSample => ({ args: s.args }));
   const byInterest = (a: OperatorSample, b: OperatorSample): number => interest(b) - interest(a);
-  return [...all.sort(byInterest), ...plain.sort(byInterest)];
+  const [first, ...rest] = all.sort(byInterest);
+  // What attributes are by default shows where none is given: once early on.
+  const [bare, ...others] = plain.sort(byInterest);
+  return [first, bare, ...rest, ...others].filter((s) => s !== undefined);
 }
 
 /** A sample with fewer arguments or more, where those that it lacks or has too many may be left out. */
@@ -73,11 +76,11 @@ function inferable(op: string, { args, attrs }: OperatorSample, session: Session
   }
 }
 
-/** Matrices and more first, axes of different sizes first. */
+/** Matrices and more first, axes of different sizes first, with several attributes first: one shows what it does where others have given it something to do. */
 const interest = (s: OperatorSample): number => {
   const shape = s.args[0]?.shape ?? [];
   const distinct = new Set(s.args.flatMap((a) => a?.shape ?? []).filter((d) => d > 1)).size;
-  return Math.min(shape.length, 2) * 10 + distinct - (shape.length > 3 ? 3 : 0) - (shape.includes(1) ? 2 : 0);
+  return Math.min(shape.length, 2) * 10 + distinct + Object.keys(s.attrs ?? {}).length - (shape.length > 3 ? 3 : 0) - (shape.includes(1) ? 2 : 0);
 };
 
 const leafOf = (dtype: string, shape: readonly number[], name: string | null, extra: Partial<Leaf> = {}): Leaf =>

@@ -204,16 +204,38 @@ function checkVersions(bench: Workbench, s: Single): void {
   };
   const own = ask(info);
   bench.check('artifact/answer', typeof own === 'string' ? own : !('reason' in own) ? null : `the loader does not take what codegen wrote on the same machine: ${own.reason} [${own.code}]`);
+  checkRequirements(bench, info, ask);
   for (const version of [info.formatVersion - 1, info.formatVersion + 1, 999]) {
     const answer = ask({ ...info, formatVersion: version });
     const refuses = typeof answer !== 'string' && 'reason' in answer;
     const listed = loader.formatVersions.includes(version);
     if (refuses) {
-      const { code, reason } = answer as Extract<LoaderAnswer, { reason: string }>;
-      bench.check('artifact/answer', /^[\w.-]+\/[\w.-]+$/.test(code) && reason.trim() !== '' ? null : `version ${version} is refused without a code and a reason: ${JSON.stringify(answer)}`);
+      bench.check('artifact/answer', refusalProblem(answer as Extract<LoaderAnswer, { reason: string }>));
       bench.check('artifact/version', !listed ? null : `the loader lists version ${version} among those that it reads, and refuses it when asked`);
     } else if (typeof answer === 'string') bench.fail('artifact/answer', `asked about version ${version}: ${answer}`);
     else bench.check('artifact/version', !listed || version < info.formatVersion ? null : `the loader says that it reads version ${version} of ${info.format}; codegen writes ${info.formatVersion}`);
     if (listed && !refuses && version < info.formatVersion) bench.note('artifact/old-version', `the loader takes version ${version}, which codegen does not write any more: keep a blob of it to test with`);
   }
 }
+
+/** A blob that needs something else of the machine is not taken: a number that none has, a name that nothing goes by. */
+function checkRequirements(bench: Workbench, info: BlobInfo, ask: (blob: BlobInfo) => LoaderAnswer | string): void {
+  const asked: string[] = [];
+  const ignored: string[] = [];
+  for (const [name, value] of Object.entries(info.requires)) {
+    const other = typeof value === 'number' ? 2 ** 52 + value : typeof value === 'string' ? `${value} of another machine` : null;
+    if (other === null) continue;
+    asked.push(name);
+    const answer = ask({ ...info, requires: { ...info.requires, [name]: other } });
+    if (typeof answer === 'string') bench.fail('artifact/answer', `asked about a blob whose \`requires.${name}\` is ${JSON.stringify(other)}: ${answer}`);
+    else if ('reason' in answer) bench.check('artifact/answer', refusalProblem(answer));
+    else ignored.push(name);
+  }
+  // Some of it may be for people.
+  if (asked.length === 0) return;
+  bench.check('artifact/requires', ignored.length < asked.length ? null : `codegen says what a blob needs of the machine (\`requires\`: ${asked.join(', ')}), and the loader takes it whatever that is`);
+  if (ignored.length > 0 && ignored.length < asked.length) bench.note('artifact/requires', `the loader does not look at \`requires.${ignored.join('`, `requires.')}\``);
+}
+
+const refusalProblem = (answer: Extract<LoaderAnswer, { reason: string }>): string | null =>
+  (/^[\w.-]+\/[\w.-]+$/.test(answer.code) && typeof answer.reason === 'string' && answer.reason.trim() !== '' ? null : `a blob is refused without a code and a reason: ${JSON.stringify(answer)}`);

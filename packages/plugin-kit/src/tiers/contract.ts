@@ -104,12 +104,17 @@ async function checkDeterminism(bench: Workbench, all: readonly Case[]): Promise
       first.push(null);
     }
   }
+  for (const [i, bytes] of first.entries()) {
+    if (bytes === null) continue;
+    bench.check('contract/not-deterministic', !Buffer.from(bytes).includes(bench.folder) ? null : `${models[i]!.about}: the artifact names the folder that the plugin is installed in`, models[i]!.rule);
+  }
   const other = await loadSecondCopy(bench);
   for (const [i, bytes] of first.entries()) {
     if (bytes === null) continue;
     try {
       same(i, bytes, await elsewhere(() => bytesOf(i)), 'contract/not-deterministic', 'when it is compiled again, at another time and with other random numbers');
       same(i, bytes, await bytesOf(i, { order: 'reversed' }), 'contract/plugin-order', 'when the plugins are listed in another order');
+      same(i, bytes, await bytesOf(i, { bystander: true }), 'contract/plugin-order', 'when there is another plugin, which has nothing to do with it');
       if (other !== null) same(i, bytes, await other(models[i]!.make), 'contract/two-cores', 'when another copy of core compiles it');
     } catch (error) {
       bench.fail('contract/not-deterministic', `${models[i]!.about}: compiling it again fails: ${describeError(error)}`, models[i]!.rule);

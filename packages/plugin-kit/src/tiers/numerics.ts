@@ -2,6 +2,7 @@
 import type { HostTensor, Operator, TensorType, Value } from '@tenon/plugin';
 import { evaluateGraph, evaluateTensorFunction } from '@tenon/interp';
 import type { Case } from '../cases/explore.ts';
+import { operatorsOf } from '../cases/instance.ts';
 import { entryCases } from './libraries.ts';
 import { describeCase, runCase } from '../run-case.ts';
 import { generator, randomTensor, store } from '../tensors.ts';
@@ -35,17 +36,27 @@ export async function checkNumerics(bench: Workbench): Promise<void> {
       }
       bench.check(problem?.code ?? 'numerics/wrong', problem === null ? null : `${describeCase(c)}: ${problem.message}`, c.rule.id);
       if (problem !== null) queue.failures++;
+      else if (round === 0) await checkNonFinite(queue.on, c);
     }
   }
   const left = queues.reduce((n, q) => n + (q.failures >= enough ? 0 : q.cases.length - q.ran), 0);
   if (left > 0) bench.note('numerics/budget', `${left} of ${queues.reduce((n, q) => n + q.cases.length, 0)} generated cases were left out for lack of time`);
 }
 
-/** By priority, taking kinds of cases in turn, so that a budget cuts none of them off. */
+/** Infinities and NaN among the inputs. Few machines treat them as IEEE 754 says, so that only those are held to it that promise it. */
+async function checkNonFinite(bench: Workbench, c: Case): Promise<void> {
+  for (const regime of ['infinite', 'nan'] as const) {
+    const problem = await runCase(bench, c, { quick: true, seed: 1, regimes: [regime] });
+    if (bench.settings.nonFinite) bench.check('numerics/non-finite', problem && `${describeCase(c)}: ${problem.message}`, c.rule.id);
+    else if (problem !== null) bench.note('numerics/non-finite', `${c.rule.id}: ${describeCase(c)}: ${problem.message}`);
+  }
+}
+
+/** By priority, taking kinds of cases in turn, those of every operator, so that a budget cuts none of them off. */
 function interleave(cases: readonly Case[]): readonly Case[] {
   const kinds = new Map<string, Case[]>();
   for (const c of cases) {
-    const kind = `${Math.floor(c.priority)} ${c.about.replace(/[-\d., ]+/g, ' ')}`;
+    const kind = `${operatorsOf(c.instance)} ${Math.floor(c.priority)} ${c.about.replace(/\b\d[\d.]*\b/g, '')}`;
     kinds.set(kind, [...(kinds.get(kind) ?? []), c]);
   }
   return [...kinds.values()].flatMap((list) => list.map((c, i) => ({ c, order: c.priority + i * 0.35 })))

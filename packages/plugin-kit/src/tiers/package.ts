@@ -1,7 +1,7 @@
 /** The shape of the package: entries, dependencies, and that the two halves stay apart. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { join, relative } from 'node:path';
+import { join, matchesGlob, relative } from 'node:path';
 import type { Failure, Note } from '../report.ts';
 import type { PackageJson } from '../settings.ts';
 import type { Entries } from '../load.ts';
@@ -17,6 +17,8 @@ export interface PackageFindings {
 
 /** Parts of the compiler that a running model must not carry. */
 const compilerPackages = ['@tenon/core', '@tenon/ops', '@tenon/interp', '@tenon/schedule', '@tenon/compiler', '@tenon/plugin-kit', 'tenon'];
+/** What rules are made with: a loader that needs it carries the compile half. */
+const rulePieces = /^(definePlugin|op|any|constant|constraint|accept|reject|typeOf)$/;
 const isCompiler = (name: string): boolean => compilerPackages.includes(name) || name.startsWith('@tenon/frontend-');
 
 export function checkPackage(folder: string, json: PackageJson, entries: Entries): PackageFindings {
@@ -41,6 +43,14 @@ export function checkPackage(folder: string, json: PackageJson, entries: Entries
   files.plugin = reachable(entries.plugin!);
   if (entries.loader !== null && expect(exists(entries.loader), 'package/entry', `the entry "./loader" is ${relative(folder, entries.loader)}, which does not exist`)) {
     files.loader = reachable(entries.loader);
+  }
+
+  // Sources that stand in for what has not been built are not what is published.
+  if (json.files !== undefined && entries.built) {
+    for (const file of new Map([...files.plugin, ...files.loader]).keys()) {
+      const at = relative(folder, file);
+      if (!at.startsWith('..')) expect(isPublished(at, json.files), 'package/files', `${at} is not among the \`files\` of package.json: it will be missing where the package is installed`);
+    }
   }
 
   const declared = new Set(Object.keys({ ...json.dependencies, ...json.peerDependencies, ...json.optionalDependencies }));
@@ -76,7 +86,11 @@ export function checkPackage(folder: string, json: PackageJson, entries: Entries
     }
   }
   if (entries.loader !== null && files.loader.size > 0) {
-    checks += 2;
+    checks += 3;
+    const rules = [...files.loader.values()].find((f) => f.imports.some((i) => !i.typeOnly && i.specifier === '@tenon/plugin' && i.names.some((name) => rulePieces.test(name))));
+    if (rules !== undefined && !files.loader.has(entries.plugin!)) {
+      failures.push({ tier: 'package', code: 'package/loader-imports-compiler', message: `${relative(folder, rules.path)}, which the entry "./loader" reaches, makes rules: they belong to the compile half` });
+    }
     if (files.loader.has(entries.plugin!)) {
       failures.push({ tier: 'package', code: 'package/loader-imports-compiler', message: `the entry "./loader" reaches ${relative(folder, entries.plugin!)}, the compile half: a running model would carry it` });
     }
@@ -91,6 +105,17 @@ export function checkPackage(folder: string, json: PackageJson, entries: Entries
   const readme = ['README.md', 'readme.md', 'README'].some((name) => existsSync(join(folder, name)));
   if (!readme) note('package/readme', 'there is no README.md');
   return { failures, notes, checks, files };
+}
+
+/** Whether npm would put a file into the package. Entries of `files` are files, folders, or patterns, as in .gitignore; the last that fits decides. */
+function isPublished(path: string, files: readonly string[]): boolean {
+  let published = false;
+  for (const entry of files) {
+    const pattern = entry.replace(/^!/, '').replace(/^\.?\//, '').replace(/\/+$/, '');
+    const fits = [pattern, `${pattern}/**`, ...(pattern.includes('/') ? [] : [`**/${pattern}`, `**/${pattern}/**`])].some((glob) => glob === '' || glob === '.' || matchesGlob(path, glob));
+    if (fits) published = !entry.startsWith('!');
+  }
+  return published;
 }
 
 /** Whether sources look as if the loader kept a checksum of its blobs. */

@@ -99,7 +99,7 @@ async function checkDelegate(bench: Workbench, wanted: Delegate): Promise<void> 
     const compilation = await bench.compile((session) => {
       const module = session.module();
       const b = module.graph('main', wanted.args!.map((text, i) => ({ name: `x${i}`, type: parseTypeText(text, session.exprs) })));
-      b.finish([b.call(wanted.op, b.params, wanted.attrs)]);
+      b.finish(b.op(wanted.op, b.params, wanted.attrs));
       return module.finish();
     });
     placements = compilation.placements;

@@ -119,7 +119,7 @@ function checkGuards(bench: Workbench, { rule, cases }: Exploration, base: Explo
       if (holds !== true) continue;
       let answer;
       try {
-        answer = ask(rule, resize(c.instance, [axes], [size]), session);
+        answer = ask(rule, resize(c.instance, [axes], [size * (symbolic!.times ?? 1)]), session);
       } catch {
         continue;
       }
