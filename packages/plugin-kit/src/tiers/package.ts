@@ -1,7 +1,7 @@
 /** The shape of the package: entries, dependencies, and that the two halves stay apart. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { join, matchesGlob, relative } from 'node:path';
+import { join, matchesGlob, normalize, relative } from 'node:path';
 import type { Failure, Note } from '../report.ts';
 import type { PackageJson } from '../settings.ts';
 import type { Entries } from '../load.ts';
@@ -47,9 +47,11 @@ export function checkPackage(folder: string, json: PackageJson, entries: Entries
 
   // Sources that stand in for what has not been built are not what is published.
   if (json.files !== undefined && entries.built) {
+    // npm publishes it in any case.
+    const main = json.main === undefined ? null : normalize(json.main);
     for (const file of new Map([...files.plugin, ...files.loader]).keys()) {
       const at = relative(folder, file);
-      if (!at.startsWith('..')) expect(isPublished(at, json.files), 'package/files', `${at} is not among the \`files\` of package.json: it will be missing where the package is installed`);
+      if (!at.startsWith('..') && at !== main) expect(isPublished(at, json.files), 'package/files', `${at} is not among the \`files\` of package.json: it will be missing where the package is installed`);
     }
   }
 
