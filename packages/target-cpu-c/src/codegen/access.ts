@@ -58,15 +58,6 @@ function registerAt(em: Emitter, buffer: string, place: BufferPlace, flat: Expr,
   return `${place.name}[${(at ?? 0) / lanes}]`;
 }
 
-/** The lower or upper half of a vector of a `registers` buffer; null where an access is another. */
-function halfRegister(em: Emitter, place: BufferPlace, flat: Expr, v: VectorContext): string | null {
-  const at = em.exprs.valueOf(atFirstLane(em, flat, v));
-  const { lanes } = place;
-  if (at === null || v.lanes < 2 || 2 * v.lanes !== lanes || at % v.lanes !== 0 || laneStride(em, flat, v) !== 1) return null;
-  place.vectors = true;
-  return `${em.support.use(at % lanes === 0 ? 'lower_half' : 'upper_half', place.type.value, lanes)}(${place.name}[${Math.floor(at / lanes)}])`;
-}
-
 const fromStorage = (em: Emitter, place: BufferPlace, text: string, lanes: number): string =>
   place.type.half ? `${em.support.use(`from_${place.type.name}`, 'u16', lanes)}(${text})` : text;
 
@@ -85,7 +76,7 @@ export function vectorLoad(em: Emitter, e: Expr, v: VectorContext): string {
   const place = em.place(buffer);
   const { type } = place;
   const flat = flatten(em, place, e.args);
-  if (place.kind === 'registers') return halfRegister(em, place, flat, v) ?? registerAt(em, buffer, place, flat, v);
+  if (place.kind === 'registers') return registerAt(em, buffer, place, flat, v);
   if (laneStride(em, flat, v) === 1) {
     const text = `*(const ${em.support.vector(type.storage, v.lanes)}_u*)(${place.name} + ${emit(em, atFirstLane(em, flat, v), null)})`;
     if (type.kind !== 'bool') return fromStorage(em, place, `(${text})`, v.lanes);

@@ -272,21 +272,6 @@ const oddF32: Snippet = (name, t) =>
 const roundHalf = (to: string, from: string): Snippet => (name, t, s) =>
   `${inline} ${t.type} ${name}(${t.type} x) { return ${s.use(from, 'u16', t.lanes)}(${s.use(to, 'f32', t.lanes)}(x)); }`;
 
-/** The first or second half of a vector. Compilers without the builtin go through memory. */
-const halfOf = (upper: boolean): Snippet => (name, t, s) => {
-  const half = t.lanes / 2;
-  const type = s.vector(t.element, half);
-  const lanes = Array.from({ length: half }, (_, l) => l + (upper ? half : 0)).join(', ');
-  return `${inline} ${type} ${name}(${t.type} x) {
-#if defined(__clang__) || __GNUC__ >= 12
-  return __builtin_shufflevector(x, x, ${lanes});
-#else
-  union { ${t.type} all; ${type} half[2]; } u = { .all = x };
-  return u.half[${Number(upper)}];
-#endif
-}`;
-};
-
 /** All helpers by name. */
 export const snippets: { readonly [name: string]: Snippet } = {
   bits, from_bits: fromBits, select, broadcast, iota, all, any,
@@ -294,7 +279,6 @@ export const snippets: { readonly [name: string]: Snippet } = {
   min: extreme('<'), max: extreme('>'), min_number: extremeOfNumber('<'), max_number: extremeOfNumber('>'),
   truncdiv: lanewise('truncdiv', truncdiv, 2), truncmod: lanewise('truncmod', truncmod, 2),
   floordiv: lanewise('floordiv', floordiv, 2), mod: lanewise('mod', mod, 2),
-  lower_half: halfOf(false), upper_half: halfOf(true),
   divide, divide_by: divideBy, power: lanewise('power', power, 2),
   shl: lanewise('shl', shl, 2), shr: lanewise('shr', shr, 2), popcount: lanewise('popcount', popcount, 1),
   ...saturations,

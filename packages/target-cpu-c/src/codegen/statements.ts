@@ -19,8 +19,8 @@ const maxStackBytes = 24 << 10;
 /** Largest local buffer that is tried in registers, in vectors. */
 const maxRegisterVectors = 32;
 
-/** Lanes of a local buffer's registers: all that the machine has, or as many as a row where that is half of them, a quarter or an eighth. */
-const registerLanes = (full: number, row: number | null): number => (row === full / 2 || row === full / 4 || (row === full / 8 && row > 1) ? Math.max(1, row) : full);
+/** Lanes of a local buffer's registers: all that the machine has, or as many as a row where that is half of them or a quarter. */
+const registerLanes = (full: number, row: number | null): number => (row === full / 2 || row === full / 4 ? Math.max(1, row) : full);
 
 /** Writes the statements of one kernel function. */
 export class StatementWriter {

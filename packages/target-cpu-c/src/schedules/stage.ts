@@ -192,18 +192,17 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
 
 /** Combines the lanes of a buffer in halves: one after the other they would wait for each other. */
 function folded(ctx: StageContext, lanes: Buffer, width: number, combined: (a: Expr, b: Expr) => Expr, into: (value: Expr) => Stmt): Stmt {
-  const { exprs, names } = ctx;
-  const from = (all: Buffer, count: number): Stmt => {
-    if (count % 2 !== 0 || count < 4) return loop(ctx, exprs.int(count), 'unrolled', (i) => into(exprs.load(all, [i])));
-    // Every step has a buffer of its own: one whose vectors were of several widths would not stay in registers.
+  const { exprs } = ctx;
+  // A buffer of its own: what is read in vectors of several widths does not stay in registers.
+  const half: Buffer = { ...lanes, name: ctx.names.fresh('half'), shape: [exprs.int(width)] };
+  const over = (count: number, body: (i: Expr) => Stmt): Stmt => loop(ctx, exprs.int(count), 'vectorized', body);
+  const steps: Stmt[] = [over(width, (i) => store(half, [i], exprs.load(lanes, [i])))];
+  let count = width;
+  for (; count % 2 === 0; count /= 2) {
     const next = count / 2;
-    const half: Buffer = { ...lanes, name: names.fresh('half'), shape: [exprs.int(next)] };
-    return alloc(half, seqOf([
-      loop(ctx, exprs.int(next), 'vectorized', (i) => store(half, [i], combined(exprs.load(all, [i]), exprs.load(all, [exprs.add(i, next)])))),
-      from(half, next),
-    ]));
-  };
-  return from(lanes, width);
+    steps.push(over(next, (i) => store(half, [i], combined(exprs.load(half, [i]), exprs.load(half, [exprs.add(i, next)])))));
+  }
+  return alloc(half, seqOf([...steps, loop(ctx, exprs.int(count), 'serial', (i) => into(exprs.load(half, [i])))]));
 }
 
 function seqOf(body: readonly Stmt[]): Stmt {
