@@ -5,7 +5,7 @@
  * their own part of it, then of others'. The caller never waits for a worker that has not joined, so a core that the system takes away delays
  * nothing but the chunk it was computing. Waiting spins, then sleeps: for two milliseconds or so while a region runs, whose
  * next launch will come soon (waking takes long where other processes want the core, or the core rests), half as long otherwise: the
- * next run may come soon, too. Who spins yields from time to time, and workers are not woken on the caller's core.
+ * next run may come soon, too. Who spins yields from time to time, and workers are kept from the caller's core.
  * One job runs at a time: a second caller of the same pool computes its job alone.
  */
 export const supportSource = `#if defined(__linux__)
@@ -40,7 +40,7 @@ enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000, SPIN_YIELD = 512 };
 typedef struct tenon_pool tenon_pool;
 /* The part of a job that is a thread's own. */
 struct tenon_part { _Alignas(64) _Atomic int64_t next; int64_t end; };
-struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; int asleep; int barred; };
+struct tenon_worker { tenon_pool* pool; pthread_t thread; char* scratch; int64_t scratch_bytes; };
 struct tenon_pool {
   _Alignas(64) _Atomic uint64_t state;
   _Alignas(64) _Atomic int busy;
@@ -58,6 +58,8 @@ struct tenon_pool {
   pthread_cond_t finished;
 #if defined(__linux__)
   cpu_set_t cores;
+  /* Of the last caller; -1: there was none. */
+  int core;
 #endif
   tenon_kernel kernel;
   void* const* p;
@@ -125,19 +127,19 @@ static void run_chunks(tenon_pool* pool, int self, char* scratch) {
 }
 
 /*
- * Bars sleeping workers from the core of the caller, which is busy, whatever the system thinks when it places them: else it may start one
- * behind the caller because the other core is about to rest, and leave it there for milliseconds. The lock is held.
+ * Bars workers from the core of the caller, which is busy, whatever the system thinks when it places them: else it may start one
+ * behind the caller because the other core is about to rest, and leave it there for milliseconds. Where the caller comes to the core that a worker
+ * is on, as callers on other threads may, the worker moves. By the one caller whose job it is.
  */
 static void place_workers(tenon_pool* pool) {
 #if defined(__linux__)
   const int core = sched_getcpu();
+  if (core == pool->core) return;
+  pool->core = core;
   if (core < 0 || core >= CPU_SETSIZE || CPU_COUNT(&pool->cores) < 2 || !CPU_ISSET(core, &pool->cores)) return;
   cpu_set_t others = pool->cores;
   CPU_CLR(core, &others);
-  for (int i = 0; i < pool->started; i++) {
-    struct tenon_worker* worker = &pool->workers[i];
-    if (worker->asleep && worker->barred != core && !pthread_setaffinity_np(worker->thread, sizeof others, &others)) worker->barred = core;
-  }
+  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->workers[i].thread, sizeof others, &others);
 #else
   (void)pool;
 #endif
@@ -165,13 +167,11 @@ static void* work(void* argument) {
     if (!(state & STOP) && (!(state & OPEN) || state / JOB == last)) {
       pthread_mutex_lock(&pool->lock);
       atomic_fetch_add(&pool->sleepers, 1);
-      self->asleep = 1;
       for (;;) {
         state = atomic_load(&pool->state);
         if ((state & STOP) || ((state & OPEN) && state / JOB != last)) break;
         pthread_cond_wait(&pool->wake, &pool->lock);
       }
-      self->asleep = 0;
       atomic_fetch_sub(&pool->sleepers, 1);
       pthread_mutex_unlock(&pool->lock);
     }
@@ -218,6 +218,7 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   pool->spin = pool->threads <= cores;
 #if defined(__linux__)
   if (sched_getaffinity(0, sizeof pool->cores, &pool->cores)) CPU_ZERO(&pool->cores);
+  pool->core = -1;
 #endif
   pthread_mutex_init(&pool->lock, 0);
   pthread_cond_init(&pool->wake, 0);
@@ -227,7 +228,6 @@ EXPORT tenon_pool* tenon_pool_create(int threads, int cores) {
   if (!posix_memalign(&parts, 64, (size_t)pool->threads * sizeof *pool->parts)) pool->parts = parts;
   for (int i = 0; pool->workers && pool->parts && i < pool->threads - 1; i++) {
     pool->workers[i].pool = pool;
-    pool->workers[i].barred = -1;
     if (pthread_create(&pool->workers[i].thread, 0, work, &pool->workers[i])) break;
     pool->started++;
   }
@@ -258,13 +258,13 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
     atomic_store_explicit(&pool->parts[i].next, extent * i / pool->threads, memory_order_relaxed);
     pool->parts[i].end = extent * (i + 1) / pool->threads;
   }
+  place_workers(pool);
   /* Nobody is in a job now: the last one was closed and left by all. */
   atomic_fetch_add(&pool->state, JOB | OPEN);
   int sleepers = atomic_load(&pool->sleepers);
   if (sleepers > 0) {
     const int64_t wanted = (extent + pool->chunk - 1) / pool->chunk - 1;
     pthread_mutex_lock(&pool->lock);
-    place_workers(pool);
     if (wanted >= sleepers) pthread_cond_broadcast(&pool->wake);
     else for (int64_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
