@@ -126,12 +126,12 @@ export class DirectCall {
     const found = this.#guarded.filter((g) => g.what.startsWith('result '));
     for (const { view } of found) this.#queue.write(new Uint8Array(view.bytes).fill(poison), view);
     const run = this.call.enqueue(this.#queue);
-    let ended = run.done;
-    void run.wait().then(() => void (ended = true));
+    const state = { ended: run.done };
+    void run.wait().then(() => void (state.ended = true));
     await this.#queue.fence().wait();
     // Both may end in one step of the event loop, in any order.
-    for (let i = 0; i < microtasks && !ended; i++) await undefined;
-    if (!ended) return null;
+    for (let i = 0; i < microtasks && !state.ended; i++) await undefined;
+    if (!state.ended) return null;
     for (const { view } of found) this.#queue.write(new Uint8Array(view.bytes).fill(poison), view);
     this.call.enqueue(this.#queue);
     const bytes = found.map(({ view }) => new Uint8Array(view.bytes));

@@ -232,7 +232,7 @@ function checkRequirements(bench: Workbench, info: BlobInfo, ask: (blob: BlobInf
     else if ('reason' in answer) bench.check('artifact/answer', refusalProblem(answer));
     else ignored.push(name);
   }
-  if (ignored.length > 0) bench.note('artifact/requires', `asked about a blob, the loader does not look at \`requires.${ignored.join('\`, \`requires.')}\``);
+  if (ignored.length > 0) bench.note('artifact/requires', `asked about a blob, the loader does not look at \`requires.${ignored.join('`, `requires.')}\``);
 }
 
 const refusalProblem = (answer: Extract<LoaderAnswer, { reason: string }>): string | null =>
