@@ -43,8 +43,9 @@ export async function blobOf(artifact: Uint8Array, target: string): Promise<Blob
   };
 }
 
-/** Those that may lie between two ends of one piece of work. */
-const microtasks = 16;
+/** Microtasks that may lie between two ends of one piece of work, and writes ahead of it, so that it ends later than that. */
+const microtasks = 4;
+const writesAhead = 8;
 
 /** Memory around and inside of views, before anything is written to it. As f32 it is 1.3e7. */
 const poison = 0x4b;
@@ -124,7 +125,7 @@ export class DirectCall {
    */
   async pipelined(): Promise<readonly HostTensor[] | null> {
     const found = this.#guarded.filter((g) => g.what.startsWith('result '));
-    for (const { view } of found) this.#queue.write(new Uint8Array(view.bytes).fill(poison), view);
+    for (let i = 0; i < writesAhead; i++) for (const { view } of found) this.#queue.write(new Uint8Array(view.bytes).fill(poison), view);
     const run = this.call.enqueue(this.#queue);
     const state = { ended: run.done };
     void run.wait().then(() => void (state.ended = true));
