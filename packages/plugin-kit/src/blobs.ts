@@ -48,8 +48,14 @@ const microtasks = 4;
 const writesAhead = 8;
 
 /** Memory around and inside of views, before anything is written to it. As f32 it is 1.3e7. */
-const poison = 0x4b;
+export const poison = 0x4b;
 const margin = 128;
+
+/** What was written around a part of some memory; null: it is full of poison still. */
+export function writtenOutside(what: string, whole: Uint8Array, begin: number, bytes: number): string | null {
+  const at = whole.findIndex((b, i) => (i < begin || i >= begin + bytes) && b !== poison);
+  return at < 0 ? null : `writes outside of ${what}: ${at < begin ? `${begin - at} bytes before its begin` : `${at - begin - bytes} bytes after its end`}`;
+}
 
 interface Guarded {
   readonly what: string;
@@ -151,8 +157,8 @@ export class DirectCall {
     for (const { what, view, kept } of this.#guarded) {
       const whole = new Uint8Array(margin + view.bytes + margin);
       await this.#queue.read({ buffer: view.buffer, byteOffset: 0, bytes: whole.length }, whole).wait();
-      const outside = whole.findIndex((b, i) => (i < margin || i >= margin + view.bytes) && b !== poison);
-      if (outside >= 0) return { code: 'runtime/out-of-bounds', message: `the call writes outside of ${what}: ${outside < margin ? `${margin - outside} bytes before its begin` : `${outside - margin - view.bytes} bytes after its end`}` };
+      const outside = writtenOutside(what, whole, margin, view.bytes);
+      if (outside !== null) return { code: 'runtime/out-of-bounds', message: `the call ${outside}` };
       const changed = kept === null ? -1 : kept.findIndex((b, i) => whole[margin + i] !== b);
       if (changed >= 0) return { code: 'runtime/input-changed', message: `the call changes ${what} (byte ${changed})` };
     }

@@ -1,4 +1,4 @@
-import { accept, reject, type Expr, type ExprBuilder, type KernelCondition, type ReductionOp, type ScheduleRule, type TargetContext, type TensorFunction, type Verdict } from '@tenon/plugin';
+import { accept, reject, type ExprBuilder, type KernelCondition, type ReductionOp, type ScheduleRule, type TargetContext, type TensorFunction, type Verdict } from '@tenon/plugin';
 import { countReductions, formed, inPlace, isProductOfLoads, oneReduction, type OneReduction } from './reduction.ts';
 import { stagesOf } from './stages.ts';
 
@@ -56,7 +56,7 @@ function ofReduction(condition: Exclude<KernelCondition, { readonly kind: 'stage
       return count >= min && (max === null || count <= max) ? null : `the ${condition.of === 'reduce' ? 'reduction is over' : 'result of the reduction has'} ${count} ${count === 1 ? 'axis' : 'axes'}, not ${range(min, max)}`;
     }
     case 'static': {
-      const open = [...sum.spatial, ...sum.reduce].find((iter) => exprs.valueOf(iter.extent as Expr) === null);
+      const open = [...sum.spatial, ...sum.reduce].find((iter) => exprs.valueOf(iter.extent) === null);
       return open === undefined ? null : 'the reduction has sizes that are not known yet';
     }
   }

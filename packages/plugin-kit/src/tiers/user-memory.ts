@@ -2,13 +2,13 @@
 import { hash64 } from '@tenon/artifact';
 import type { GraphFunction, HostTensor, LoadedBlob, Loader, TypedArray } from '@tenon/plugin';
 import { bytesOf } from '@tenon/interp';
+import { poison, writtenOutside } from '../blobs.ts';
 import { moduleOf, rangesOf } from '../run-case.ts';
 import { guarded, type Single } from '../single.ts';
 import { inputsFor, resultsOf, type Workbench } from '../workbench.ts';
 
-/** Bytes around an array of the user's, and what they contain before and after a run. */
+/** Bytes around an array of the user's, full of poison before and after a run. */
 const margin = 64;
-const poison = 0x4b;
 
 /** An array of the user's: aligned to its elements and no better, with other bytes on both sides. */
 interface Lent {
@@ -31,8 +31,8 @@ function lend(name: string, tensor: HostTensor, contents: boolean): Lent {
 /** Bytes that a run changed although they were not its to change. */
 function damageOf({ name, array, whole, kept }: Lent): string | null {
   const begin = array.byteOffset;
-  const outside = whole.findIndex((b, i) => (i < begin || i >= begin + array.byteLength) && b !== poison);
-  if (outside >= 0) return `the run writes outside of ${name}: ${outside < begin ? `${begin - outside} bytes before its begin` : `${outside - begin - array.byteLength} bytes after its end`}`;
+  const outside = writtenOutside(name, whole, begin, array.byteLength);
+  if (outside !== null) return `the run ${outside}`;
   return kept !== null && kept.some((b, i) => whole[begin + i] !== b) ? `the run changes ${name}` : null;
 }
 
