@@ -27,7 +27,9 @@ export const supportSource = `#if defined(__linux__)
 typedef void (*tenon_kernel)(void* const* p, const long long* n, long long begin, long long end, char* scratch);
 
 /* In thirds of nanoseconds, as kernels estimate their work. */
-enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000, CHUNKS_PER_THREAD = 4 };
+enum { MIN_PARALLEL = 36000, MIN_CHUNK = 9000 };
+/* The share of what is left of a part that is taken at once. */
+enum { LEFT_PER_CHUNK = 4 };
 /* Spinning: rounds of one pause each, between regions and within them. */
 enum { SPIN_IDLE = 30000, SPIN_BUSY = 60000, SPIN_YIELD = 512 };
 
@@ -64,7 +66,7 @@ struct tenon_pool {
   tenon_kernel kernel;
   void* const* p;
   const long long* n;
-  int64_t extent, chunk, scratch_bytes;
+  int64_t extent, grain, scratch_bytes;
 };
 
 HIDDEN unsigned long long tenon_now(void) {
@@ -111,17 +113,20 @@ HIDDEN void tenon_end(tenon_pool* pool) {
 
 /*
  * Chunks of the thread's own part, one after the other, so that what they share stays in its cache and what it fetches ahead
- * is its own; then those that other threads have not come to.
+ * is its own; then those that other threads have not come to. Chunks become smaller towards the end of a part: parts take different
+ * times (a narrow last tile, a core that was taken away), and what is left of the longer one is shared.
  */
 static void run_chunks(tenon_pool* pool, int self, char* scratch) {
-  const int64_t chunk = pool->chunk;
+  const int64_t grain = pool->grain;
   for (int i = 0; i < pool->threads; i++) {
     struct tenon_part* part = &pool->parts[(self + i) % pool->threads];
     const int64_t end = part->end;
-    for (;;) {
-      const int64_t begin = atomic_fetch_add_explicit(&part->next, chunk, memory_order_relaxed);
-      if (begin >= end) break;
-      pool->kernel(pool->p, pool->n, begin, end - begin < chunk ? end : begin + chunk, scratch);
+    int64_t begin = atomic_load_explicit(&part->next, memory_order_relaxed);
+    while (begin < end) {
+      const int64_t share = (end - begin) / LEFT_PER_CHUNK, chunk = share > grain ? share : grain, next = end - begin < chunk ? end : begin + chunk;
+      if (!atomic_compare_exchange_weak_explicit(&part->next, &begin, next, memory_order_relaxed, memory_order_relaxed)) continue;
+      pool->kernel(pool->p, pool->n, begin, next, scratch);
+      begin = atomic_load_explicit(&part->next, memory_order_relaxed);
     }
   }
 }
@@ -247,12 +252,11 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
     kernel(p, n, 0, extent, scratch);
     return;
   }
-  const int64_t grain = (MIN_CHUNK + cost - 1) / cost, share = extent / ((int64_t)pool->threads * CHUNKS_PER_THREAD);
   pool->kernel = kernel;
   pool->p = p;
   pool->n = n;
   pool->extent = extent;
-  pool->chunk = share > grain ? share : grain;
+  pool->grain = (MIN_CHUNK + cost - 1) / cost;
   pool->scratch_bytes = scratch_bytes;
   for (int i = 0; i < pool->threads; i++) {
     atomic_store_explicit(&pool->parts[i].next, extent * i / pool->threads, memory_order_relaxed);
@@ -263,7 +267,7 @@ HIDDEN void tenon_parallel(tenon_pool* pool, tenon_kernel kernel, void* const* p
   atomic_fetch_add(&pool->state, JOB | OPEN);
   int sleepers = atomic_load(&pool->sleepers);
   if (sleepers > 0) {
-    const int64_t wanted = (extent + pool->chunk - 1) / pool->chunk - 1;
+    const int64_t wanted = (extent + pool->grain - 1) / pool->grain - 1;
     pthread_mutex_lock(&pool->lock);
     if (wanted >= sleepers) pthread_cond_broadcast(&pool->wake);
     else for (int64_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
