@@ -52,6 +52,7 @@ export interface Block {
   /** Run in place of nothing, before `body`, where all reduction variables are 0. */
   readonly init: Stmt | null;
   readonly body: Stmt;
+  /** `apart`: nothing else in the function touches the elements that this block does, so that it may run before, after or beside all of it. */
   readonly annotations: Attrs;
 }
 

@@ -170,7 +170,9 @@ function fill(b: Buffer, inner: readonly Expr[], { before, after }: Frame, inner
   }
   const loops = outer.map((axis) => ({ variable: names.fresh('i'), extent: b.shape[axis]! }));
   const block: Block = {
-    kind: 'block', name: names.fresh(`${b.name}_frame`), predicate: null, init: null, annotations: {}, body,
+    kind: 'block', name: names.fresh(`${b.name}_frame`), predicate: null, init: null, body,
+    // Nothing else in the function touches these elements.
+    annotations: { apart: true },
     iters: outer.map((axis, k) => ({ name: variables.get(axis)!, type: 'spatial', extent: b.shape[axis]!, binding: exprs.variable(loops[k]!.variable) })),
     ...blockRegions(null, body, buffers, exprs),
   };

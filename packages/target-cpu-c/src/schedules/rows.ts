@@ -116,8 +116,9 @@ function opaque(ctx: StageContext, stage: Stage): Stmt {
   if (spatial.length !== stage.block.iters.length || stage.block.init !== null || stage.block.predicate !== null) {
     return stage.loops.reduceRight<Stmt>((inside, l) => ({ ...l, body: inside }), stage.block);
   }
-  return parallelOver(ctx, spatial.map((i) => i.extent), (indices) =>
+  const nest = parallelOver(ctx, spatial.map((i) => i.extent), (indices) =>
     spatial.reduceRight<Stmt>((body, iter, i) => ({ kind: 'let', variable: iter.name, value: indices[i]!, body }), stage.block.body));
+  return nest.kind === 'for' ? { ...nest, annotations: { ...nest.annotations, ...stage.block.annotations } } : nest;
 }
 
 /**
