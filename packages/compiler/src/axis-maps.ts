@@ -5,7 +5,7 @@ export interface AxisMap {
 }
 
 /** The shape of a tensor after maps. */
-export function mappedShape(shape: readonly number[], maps: readonly AxisMap[]): number[] {
+export function axisMappedShape(shape: readonly number[], maps: readonly AxisMap[]): number[] {
   const sizes = [...shape];
   for (const { axis, matrix } of maps) sizes[axis] = matrix.length;
   return sizes;
@@ -24,8 +24,8 @@ export function mapAxes(values: Float32Array, shape: readonly number[], maps: re
   const parts = elementsOf(shape.slice(0, first));
   const inside = maps.map((map) => ({ ...map, axis: map.axis - first + 1 }));
   const part = shape.slice(first);
-  const shapes = inside.map((_, i) => mappedShape([1, ...part], inside.slice(0, i)));
-  const [size, target] = [elementsOf(part), elementsOf(mappedShape([1, ...part], inside))];
+  const shapes = inside.map((_, i) => axisMappedShape([1, ...part], inside.slice(0, i)));
+  const [size, target] = [elementsOf(part), elementsOf(axisMappedShape([1, ...part], inside))];
   const most = Math.max(target, ...shapes.map(elementsOf)) * Math.min(block, parts);
   let [from, to] = [new Float64Array(most), new Float64Array(most)];
   const out = new Float32Array(parts * target);

@@ -1,7 +1,7 @@
 import type { Session } from '@tenon/core';
 import { arrayFor } from '@tenon/interp';
 import type { AttrValue, ConstantDecl, Expr, IRModule, SourceDecl, TensorFunction, Value } from '@tenon/plugin';
-import { mapAxes, mappedShape, type AxisMap } from './axis-maps.ts';
+import { mapConstant, mappedShape, type ConstantMap } from './constant-maps.ts';
 
 /**
  * How a schedule wants a constant input laid out: the named axis in tiles, outermost and innermost,
@@ -9,12 +9,13 @@ import { mapAxes, mappedShape, type AxisMap } from './axis-maps.ts';
  * of the scheduled function, by the input's name.
  */
 export interface Packing {
+  /** Of the tensor after `maps`, as are those of `order`. */
   readonly axis: number;
   readonly tile: number;
-  /** The other axes of the original, in the order of the packed tensor. */
+  /** The other axes, in the order of the packed tensor. */
   readonly order: readonly number[];
   /** What is applied to the tensor before (the transform of a filter, for instance). */
-  readonly maps?: readonly AxisMap[];
+  readonly maps?: readonly ConstantMap[];
 }
 
 export function packingOf(fn: TensorFunction, input: string): Packing | null {
@@ -95,7 +96,7 @@ export class Packer {
   }
 
   /** A name for a constant after maps, the same for equal maps. */
-  #mapped(value: string, maps: readonly AxisMap[]): string {
+  #mapped(value: string, maps: readonly ConstantMap[]): string {
     if (maps.length === 0) return value;
     const known = [...new Set(Array.from(this.#packings.values(), (p) => p.maps))];
     const at = known.indexOf(JSON.stringify(maps));
@@ -108,7 +109,7 @@ interface PackJob {
   readonly dtype: string;
   /** Of the original, and after maps. */
   readonly shape: readonly number[];
-  readonly maps: readonly AxisMap[];
+  readonly maps: readonly ConstantMap[];
   readonly mapped: readonly number[];
   readonly packing: Packing;
   /** Fills memory with the original's bytes. */
@@ -148,7 +149,7 @@ class PackedBytes {
     if (mapped[packing.axis]! % packing.tile !== 0) new Uint8Array(this.#packed, (packedSize - lastTile) * width, lastTile * width).fill(0);
     // Elements move as integers of their width: one loop for all element types, and NaNs keep their bits.
     const as = (width === 8 ? BigInt64Array : width === 4 ? Int32Array : width === 2 ? Int16Array : Int8Array) as typeof Int32Array;
-    const from = maps.length === 0 ? new as(this.#original, 0, size) : new Int32Array(mapAxes(new Float32Array(this.#original, 0, size), shape, maps).buffer);
+    const from = maps.length === 0 ? new as(this.#original, 0, size) : new Int32Array(mapConstant(new Float32Array(this.#original, 0, size), shape, maps).buffer);
     moveElements(from, new as(this.#packed, 0, packedSize), mapped, target[0]!, packing);
     this.#name = name;
   }

@@ -5,7 +5,7 @@ export { unmet, verdictOf } from './conditions.ts';
 export { declaredBuffers, declaredVariables, Names, renameExpr, renameStmt } from './rename.ts';
 export { computeInline, countLoads, inlinable, stageScope } from './inline.ts';
 export { decomposeReductions, lower, simplifyStmt, type LowerOptions } from './lower.ts';
-export { alloc, flatIndex, loop, loops, parallelOver, stepped, store, vectorLoop, type LoopContext } from './loops.ts';
+export { alloc, flatIndex, loop, loops, parallelOver, stepped, store, unravel, vectorLoop, type LoopContext } from './loops.ts';
 export { permuteBuffers, type Permutations } from './permute.ts';
 export { linearIn, type Linear } from './linear.ts';
 export { Schedule, type Choice, type IndexMapLike, type ScheduleOptions, type Size } from './primitives/schedule.ts';

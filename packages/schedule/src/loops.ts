@@ -23,29 +23,30 @@ export function loops(ctx: LoopContext, extents: readonly Expr[], kind: LoopKind
 /** One parallel loop over all points of a box; without axes, the body itself. */
 export function parallelOver(ctx: LoopContext, extents: readonly Expr[], body: (indices: readonly Expr[]) => Stmt): Stmt {
   const { exprs } = ctx;
-  const axes = extents.map((e, i) => ({ e, i })).filter(({ e }) => exprs.valueOf(e) !== 1);
+  const axes = extents.filter((e) => exprs.valueOf(e) !== 1);
+  if (axes.length === 0) return body(extents.map(() => exprs.int(0)));
+  return loop(ctx, exprs.product(axes), 'parallel', (p) => unravel(ctx, p, extents, body));
+}
+
+/** The indices of a row-major position in a box, computed once. */
+export function unravel(ctx: LoopContext, position: Expr, extents: readonly Expr[], body: (indices: readonly Expr[]) => Stmt): Stmt {
+  const { exprs } = ctx;
   const indices: Expr[] = extents.map(() => exprs.int(0));
-  if (axes.length === 0) return body(indices);
-  return loop(ctx, exprs.product(axes.map(({ e }) => e)), 'parallel', (p) => {
-    const lets: { variable: string; value: Expr }[] = [];
-    let rest = p;
-    for (const { e, i } of [...axes].reverse()) {
-      if (i === axes[0]!.i) {
-        indices[i] = rest;
-        break;
-      }
+  const axes = extents.flatMap((e, i) => (exprs.valueOf(e) === 1 ? [] : [i]));
+  const lets: { variable: string; value: Expr }[] = [];
+  let rest = position;
+  for (const i of [...axes].reverse()) {
+    const outermost = i === axes[0];
+    const value = outermost ? rest : exprs.mod(rest, extents[i]!);
+    if (value.op === 'var' || value.op === 'const') indices[i] = value;
+    else {
       const variable = ctx.names.fresh('t');
-      lets.push({ variable, value: exprs.mod(rest, e) });
+      lets.push({ variable, value });
       indices[i] = exprs.variable(variable);
-      rest = exprs.floordiv(rest, e);
     }
-    if (axes.length > 1) {
-      const variable = ctx.names.fresh('t');
-      lets.push({ variable, value: rest });
-      indices[axes[0]!.i] = exprs.variable(variable);
-    }
-    return lets.reduceRight<Stmt>((inside, { variable, value }) => ({ kind: 'let', variable, value, body: inside }), body(indices));
-  });
+    rest = exprs.floordiv(rest, extents[i]!);
+  }
+  return lets.reduceRight<Stmt>((inside, { variable, value }) => ({ kind: 'let', variable, value, body: inside }), body(indices));
 }
 
 /**

@@ -38,7 +38,7 @@ export function vectorBytesOf(macros: ReadonlyMap<string, string>): number {
 }
 
 /** Describes this machine as the compiler sees it. */
-export function describeDevice(toolchain: Toolchain, options: { readonly vectorBytes?: number | undefined; readonly threads?: number | undefined }): DeviceModel {
+export function describeDevice(toolchain: Toolchain, options: { readonly vectorBytes?: number | undefined; readonly threads?: number | undefined; readonly weightGrowth?: number | undefined }): DeviceModel {
   const { macros } = toolchain;
   const vectorBytes = options.vectorBytes ?? vectorBytesOf(macros);
   const cores = availableParallelism();
@@ -67,6 +67,7 @@ export function describeDevice(toolchain: Toolchain, options: { readonly vectorB
       fma,
       cores,
       threads,
+      ...(options.weightGrowth === undefined ? {} : { weightGrowth: options.weightGrowth }),
       l1: caches.l1,
       l2: caches.l2,
       l3: caches.l3,

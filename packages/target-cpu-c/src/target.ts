@@ -25,6 +25,11 @@ export interface CpuCOptions {
   readonly vectorBytes?: number;
   /** Threads that schedules and cost models count on; otherwise as many as there are cores. */
   readonly threads?: number;
+  /**
+   * How many times as large as in the model the constants of a kernel may become for the sake of speed: algorithms that do with fewer
+   * multiplications (Winograd's for convolutions, Strassen's for products of matrices) keep sums of them. 1: not at all; otherwise as cost models say.
+   */
+  readonly weightGrowth?: number;
   /** What comes out: a `shared-object` that the loader opens (default), or the C `source` of one, for `standaloneFiles`. */
   readonly emit?: 'shared-object' | 'source';
 }
@@ -65,7 +70,7 @@ export function cpuCTarget(pluginOptions: CpuCOptions): Target {
 }
 
 function checkOptions(options: Attrs): CpuCOptions {
-  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number', emit: 'string' };
+  const types: { readonly [name: string]: string } = { cc: 'string', march: 'string', vectorBytes: 'number', threads: 'number', weightGrowth: 'number', emit: 'string' };
   for (const [name, value] of Object.entries(options)) {
     if (types[name] === undefined || typeof value !== types[name]) {
       throw new TenonError({

@@ -43,11 +43,12 @@ interface Packing {
   readonly axis: number;
   readonly tile: number;
   readonly order: readonly number[];
-  readonly maps?: readonly { readonly axis: number; readonly matrix: readonly (readonly number[])[] }[];
+  readonly maps?: readonly ({ readonly axis: number; readonly matrix: Matrix } | { readonly axes: readonly number[]; readonly matrix: Matrix })[];
 }
+type Matrix = readonly (readonly number[])[];
 
 /** The tensor with a matrix applied along an axis. */
-function mapped(t: HostTensor, axis: number, matrix: readonly (readonly number[])[]): HostTensor {
+function mapped(t: HostTensor, axis: number, matrix: Matrix): HostTensor {
   const shape = t.shape.map((d, a) => (a === axis ? matrix.length : d));
   const inner = t.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const from = t.data as Float32Array;
@@ -58,9 +59,23 @@ function mapped(t: HostTensor, axis: number, matrix: readonly (readonly number[]
   return { dtype: t.dtype, shape, data };
 }
 
+/** Sums of the blocks that halves of some axes are, along a new first axis. */
+function blockMapped(t: HostTensor, axes: readonly number[], matrix: Matrix): HostTensor {
+  const half = t.shape.map((d, a) => (axes.includes(a) ? d / 2 : d));
+  const shape = [matrix.length, ...half];
+  const data = Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, at) => {
+    const index = shape.map((_d, a) => Math.floor(at / shape.slice(a + 1).reduce((x, y) => x * y, 1)) % shape[a]!);
+    return matrix[index[0]!]!.reduce((sum, factor, block) => {
+      const source = half.map((d, a) => index[a + 1]! + (axes.includes(a) ? ((block >> (axes.length - 1 - axes.indexOf(a))) & 1) * d : 0));
+      return sum + factor * (t.data as Float32Array)[source.reduce((flat, i, a) => flat * t.shape[a]! + i, 0)]!;
+    }, 0);
+  });
+  return { dtype: t.dtype, shape, data };
+}
+
 /** `[ceil(size / tile), the other axes in order, tile]` of the tensor after `maps`, filled up with zeros. */
 function packed(original: HostTensor, { axis, tile, order, maps = [] }: Packing): HostTensor {
-  const t = maps.reduce((x, map) => mapped(x, map.axis, map.matrix), original);
+  const t = maps.reduce((x, map) => ('axes' in map ? blockMapped(x, map.axes, map.matrix) : mapped(x, map.axis, map.matrix)), original);
   const shape = [Math.ceil(t.shape[axis]! / tile), ...order.map((a) => t.shape[a]!), tile];
   const out = filled(t.dtype, shape, () => 0, { range: [0, 0] });
   (out.data as Float32Array).fill(0);

@@ -1,6 +1,6 @@
 import type { AttrValue, Buffer, Expr, ScheduleChoices, Stmt, TargetContext, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
-import { alloc, formed, loop, parallelOver, stagesOf, store } from '@tenon/schedule';
+import { alloc, formed, loop, parallelOver, stagesOf, store, unravel } from '@tenon/schedule';
 import { bytesOf, cacheBytes, lanes, vectorRegisters } from '../machine.ts';
 import { launches, stageContext } from '../rows.ts';
 import type { StageContext } from '../stage.ts';
@@ -202,21 +202,4 @@ function forRows({ ctx, plan, tile }: Job, tiles: ReadonlyMap<Axis, Expr>, body:
   if (plan.row === null) return body(1, exprs.int(0), exprs.int(0));
   const start = exprs.mul(tiles.get(plan.row)!, tile.rows);
   return split(ctx, plan.row.extent, start, tile.rows, [1], (rows, at) => body(rows, at, exprs.sub(at, start)));
-}
-
-/** The indices of a row-major position in a box, computed once. */
-function unravel(ctx: StageContext, position: Expr, extents: readonly Expr[], body: (indices: readonly Expr[]) => Stmt): Stmt {
-  const { exprs, names } = ctx;
-  const indices: Expr[] = extents.map(() => exprs.int(0));
-  const lets: { variable: string; value: Expr }[] = [];
-  let rest = position;
-  for (let i = extents.length - 1; i >= 0; i--) {
-    if (exprs.valueOf(extents[i]!) === 1) continue;
-    const variable = names.fresh('t');
-    const outermost = extents.slice(0, i).every((e) => exprs.valueOf(e) === 1);
-    lets.push({ variable, value: outermost ? rest : exprs.mod(rest, extents[i]!) });
-    indices[i] = exprs.variable(variable);
-    rest = exprs.floordiv(rest, extents[i]!);
-  }
-  return lets.reduceRight<Stmt>((inside, { variable, value }) => ({ kind: 'let', variable, value, body: inside }), body(indices));
 }

@@ -71,20 +71,20 @@ export class Tile {
 
   #step(acc: Buffer, k: readonly Expr[]): Stmt {
     const { exprs } = this.#ctx;
+    return this.each((r, c) => store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.mul(this.operand(0, r, c, k), this.operand(1, r, c, k)))));
+  }
+
+  /** An operand of the product at indices of the reduction. */
+  operand(i: 0 | 1, r: Expr, c: Expr, k: readonly Expr[]): Expr {
+    const { exprs } = this.#ctx;
     const { sum } = this.#plan;
-    const product = combinationOf(sum.form.store)!.value;
-    return this.each((r, c) => {
-      const at = this.#values(sum, r, c);
-      sum.reduce.forEach((iter, i) => at.set(iter.name, k[i]!));
-      const [a, b] = product.args.map((load, i) => {
-        const p = this.#plan.packed[i] ?? null;
-        const buffer = this.#packed[i] ?? null;
-        if (p === null || buffer === null) return exprs.substitute(load, at);
-        const middle = p.order.slice(0, p.order.length - p.reduce.length).map(() => exprs.int(0));
-        return exprs.load(buffer, [this.#tileOf(p, at), ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === this.#plan.column ? c : r]);
-      });
-      return store(acc, [r, c], exprs.add(exprs.load(acc, [r, c]), exprs.mul(a!, b!)));
-    });
+    const at = this.#values(sum, r, c);
+    sum.reduce.forEach((iter, n) => at.set(iter.name, k[n]!));
+    const p = this.#plan.packed[i] ?? null;
+    const buffer = this.#packed[i] ?? null;
+    if (p === null || buffer === null) return exprs.substitute(combinationOf(sum.form.store)!.value.args[i]!, at);
+    const middle = p.order.slice(0, p.order.length - p.reduce.length).map(() => exprs.int(0));
+    return exprs.load(buffer, [this.#tileOf(p, at), ...middle, ...p.reduce.map((name) => at.get(name)!), p.axis === this.#plan.column ? c : r]);
   }
 
   /** Which tile of a packed operand it is. */

@@ -1,8 +1,8 @@
 import type { TargetContext } from '@tenon/plugin';
-import { tileSize, type Core, type TileSize } from '../contraction/tile-size.ts';
-import { cacheBytes, lanes, vectorRegisters } from '../machine.ts';
+import { tileSize, type TileSize } from '../contraction/tile-size.ts';
+import { machineOf, type Machine } from '../machine.ts';
 import { strided } from './cook-toom.ts';
-import { linearMap, operationsOf } from './linear-map.ts';
+import { linearMap, operationsOf } from '../linear-map.ts';
 import type { Convolution } from './plan.ts';
 import type { AxisTiles } from './transform.ts';
 
@@ -26,28 +26,6 @@ export const steps = [2, 3, 4] as const;
 const mostBlock = 64;
 /** Bytes of weights that a core reads ahead from the caches behind its own, per cycle. */
 const streamed = 16;
-
-/** What the estimates take from the device: the core, and what its threads do in a second. */
-interface Machine {
-  readonly core: Core;
-  readonly threads: number;
-  /** Cycles of one core, where two vector multiply-adds are done in each. */
-  readonly cyclesPerSecond: number;
-  readonly bytesPerSecond: number;
-  readonly l2: number;
-  readonly launch: number;
-}
-
-function machineOf(ctx: TargetContext): Machine {
-  const { device } = ctx.target;
-  const width = lanes(ctx, 'f32');
-  const threads = typeof device.features['threads'] === 'number' ? Math.max(1, device.features['threads']) : 1;
-  const peak = device.peak['f32'] ?? 2.5e9 * threads * 4 * width;
-  return {
-    core: { width, registers: vectorRegisters(ctx), vectorBytes: 4 * width, l1: cacheBytes(ctx, 1) },
-    threads, cyclesPerSecond: peak / (threads * 4 * width), bytesPerSecond: device.bandwidth, l2: cacheBytes(ctx, 2), launch: device.launch.kernel,
-  };
-}
 
 const product = (numbers: readonly number[]): number => numbers.reduce((a, b) => a * b, 1);
 

@@ -1,10 +1,10 @@
 import type { Buffer, Expr, ExprBuilder, For, Stmt } from '@tenon/plugin';
 import type { Exprs } from '@tenon/core';
-import { loop, store, vectorLoop, type FormedStage } from '@tenon/schedule';
+import { loop, store, unravel, vectorLoop, type FormedStage } from '@tenon/schedule';
 import type { StageContext } from '../stage.ts';
 import type { Transforms } from './cook-toom.ts';
-import { applyMap, linearMap, type LinearMap } from './linear-map.ts';
-import { Lines } from './lines.ts';
+import { applyMap, linearMap, type LinearMap } from '../linear-map.ts';
+import { Lines } from '../lines.ts';
 import type { Convolution } from './plan.ts';
 
 /** The algorithm's parameters along one axis of the window. */
@@ -117,17 +117,6 @@ export function overTiles(ctx: StageContext, conv: Convolution, axes: readonly A
 }
 
 export function tileAt(ctx: StageContext, conv: Convolution, axes: readonly AxisTiles[], number: Expr, body: (at: TileAt) => Stmt): Stmt {
-  const { exprs } = ctx;
-  const lines = new Lines(ctx);
-  const extents = [...conv.batch.map((axis) => axis.extent), ...axes.map((axis) => axis.count)];
-  const indices: Expr[] = extents.map(() => exprs.int(0));
-  let rest = number;
-  for (let k = extents.length - 1; k >= 0; k--) {
-    if (extents[k] === 1) continue;
-    const outermost = extents.slice(0, k).every((e) => e === 1);
-    indices[k] = lines.name(outermost ? rest : exprs.mod(rest, extents[k]!));
-    rest = exprs.floordiv(rest, extents[k]!);
-  }
-  lines.push(body({ batch: indices.slice(0, conv.batch.length), tiles: indices.slice(conv.batch.length) }));
-  return lines.finish();
+  const extents = [...conv.batch.map((axis) => axis.extent), ...axes.map((axis) => axis.count)].map((n) => ctx.exprs.int(n));
+  return unravel(ctx, number, extents, (indices) => body({ batch: indices.slice(0, conv.batch.length), tiles: indices.slice(conv.batch.length) }));
 }

@@ -5,7 +5,7 @@ import { permuteBuffers, verdictOf } from '@tenon/schedule';
 import { generator } from '../../../../../tests/support/generator.ts';
 import { compare, exprs, filled, session, target } from '../../../test/schedules.ts';
 import { cookToom, strided } from './cook-toom.ts';
-import { applyMap, linearMap, operationsOf } from './linear-map.ts';
+import { applyMap, linearMap, operationsOf } from '../linear-map.ts';
 import { winograd } from './rule.ts';
 
 /** A convolution with constant weights, and its channels innermost. */

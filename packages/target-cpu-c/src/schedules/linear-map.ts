@@ -1,5 +1,5 @@
 import type { Expr, ExprBuilder } from '@tenon/plugin';
-import type { Matrix } from './cook-toom.ts';
+import type { Matrix } from './winograd/cook-toom.ts';
 
 /**
  * `matrix · x` as straight-line sums. Columns that differ in signs alone are added and subtracted first, and rows
