@@ -1,7 +1,7 @@
 import type { AttrValue, Buffer, Expr, ScheduleChoices, Stmt, TargetContext, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
 import { alloc, formed, loop, parallelOver, stagesOf, store, unravel } from '@tenon/schedule';
-import { bytesOf, cacheBytes, lanes, vectorRegisters } from '../machine.ts';
+import { bytesOf, cacheBytes, lanes, machineOf, vectorRegisters } from '../machine.ts';
 import { launches, stageContext } from '../rows.ts';
 import type { StageContext } from '../stage.ts';
 import { fetchAhead, type Panel } from './ahead.ts';
@@ -26,7 +26,7 @@ export function emit(fn: TensorFunction, plan: Plan, target: TargetContext, choi
   // A column tile is visited by all tiles of rows, of every point of the axes that its operand does not depend on.
   const free = plan.axes.filter((a) => a !== column && a !== row && !plan.shared.includes(a));
   const job: Job = {
-    ctx, plan, packed, tile, width, resident: isResident(ctx, plan, packed, target), inner: [...free.map((axis) => ({ axis, step: 1 })), ...(row === null ? [] : [{ axis: row, step: tile.rows }])],
+    ctx, plan, packed, tile, width, threads: machineOf(target).threads, resident: isResident(ctx, plan, packed, target), inner: [...free.map((axis) => ({ axis, step: 1 })), ...(row === null ? [] : [{ axis: row, step: tile.rows }])],
   };
   const choice = blockExtents(job, target);
   const extent = choices.choose('reduction', choice, choice.at(-1)!);
@@ -50,6 +50,7 @@ interface Job {
   readonly packed: readonly (Buffer | null)[];
   readonly tile: TileSize;
   readonly width: number;
+  readonly threads: number;
   /** All columns together stay in the second cache level. */
   readonly resident: boolean;
   /** The axes that one column tile is visited along, outermost first. */
@@ -87,32 +88,62 @@ function chooseTile(ctx: StageContext, plan: Plan, width: number, target: Target
   };
 }
 
+/** Rows for which a thread may well read a tile of columns by itself, whatever others read. */
+const worthReading = 32;
+
+/**
+ * Into how many parts the tiles of rows are cut, outside of the tiles of columns: one for each thread, where it has enough of them. A thread then goes on
+ * with rows that it has written itself, from one kernel to the next, and lines of cache do not go back and forth between threads.
+ */
+function partsOf({ ctx: { exprs }, tile, inner, threads }: Job): number {
+  const visits = exprs.valueOf(exprs.product(inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step))));
+  return visits === null ? 1 : Math.max(1, Math.min(threads, Math.floor((visits * tile.rows) / worthReading)));
+}
+
 /** Every tile runs through the whole reduction, its sums in registers. */
 function whole(job: Job): Stmt {
   const { ctx, plan, tile, inner } = job;
   const { exprs } = ctx;
+  const shared = plan.shared.map((axis) => ({ axis, step: 1 }));
   const column = { axis: plan.column, step: tile.columns };
+  const tilesOf = (order: readonly { readonly axis: Axis; readonly step: number }[]): Expr[] => order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
+  const counts = tilesOf(inner);
+  const visits = exprs.product(counts);
   // Columns that the cache keeps anyway come last: then rows pass by once, for all columns.
-  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), ...(job.resident ? [...inner, column] : [column, ...inner])];
-  const counts = order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
-  const visits = exprs.valueOf(exprs.product(inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step))));
-  return parallelOver(ctx, counts, (points) => {
-    const tiles = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
-    let visit: Expr = exprs.int(0);
-    for (const { axis, step } of inner) visit = exprs.add(exprs.mul(visit, exprs.ceildiv(axis.extent, step)), tiles.get(axis)!);
-    const extent = exprs.valueOf(plan.sum.reduce[0]!.extent);
-    const ahead = job.resident || inner.length === 0 || visits === null || extent === null
-      ? null
-      : fetch(job, { tile: tiles.get(plan.column)!, block: exprs.int(0), blocks: 1, extent, visit, visits });
-    return forColumns(job, tiles, (columns, start) => forRows(job, tiles, (rows, at) => {
-      const made = tileAt(job, tiles, rows, at, columns, start);
-      return made.sums((acc) => seq([
-        made.each((r, c) => store(acc, [r, c], made.initial(r, c))),
-        made.accumulate(acc, ahead, null),
-        made.finish((r, c) => exprs.load(acc, [r, c])),
-      ]));
-    }));
+  if (job.resident) {
+    const order = [...shared, ...inner, column];
+    return parallelOver(ctx, tilesOf(order), (points) => wholeTile(job, new Map(order.map(({ axis }, i) => [axis, points[i]!])), null));
+  }
+  const parts = partsOf(job);
+  const each = exprs.ceildiv(visits, parts);
+  return parallelOver(ctx, [...tilesOf(shared), exprs.int(parts), ...tilesOf([column]), each], (points) => {
+    const [part, at, visit] = points.slice(-3) as [Expr, Expr, Expr];
+    const position = exprs.add(exprs.mul(part, each), visit);
+    const tiles = unravel(ctx, position, counts, (indices) => wholeTile(
+      job, new Map([...shared.map(({ axis }, i) => [axis, points[i]!] as const), [plan.column, at], ...inner.map(({ axis }, i) => [axis, indices[i]!] as const)]),
+      { visit, visits: exprs.valueOf(each) },
+    ));
+    const known = exprs.valueOf(visits);
+    return known !== null && known % parts === 0 || parts === 1 ? tiles : { kind: 'if', condition: exprs.lt(position, visits), then: tiles, otherwise: null };
   });
+}
+
+/** A tile, from the first element of the reduction to the last. `turn`: which of the tiles of rows that read its columns one after the other it is; null where all columns stay in cache. */
+function wholeTile(job: Job, tiles: ReadonlyMap<Axis, Expr>, turn: { readonly visit: Expr; readonly visits: number | null } | null): Stmt {
+  const { ctx, plan, inner } = job;
+  const { exprs } = ctx;
+  const extent = exprs.valueOf(plan.sum.reduce[0]!.extent);
+  const ahead = turn === null || turn.visits === null || inner.length === 0 || extent === null
+    ? null
+    : fetch(job, { tile: tiles.get(plan.column)!, block: exprs.int(0), blocks: 1, extent, visit: turn.visit, visits: turn.visits });
+  return forColumns(job, tiles, (columns, start) => forRows(job, tiles, (rows, at) => {
+    const made = tileAt(job, tiles, rows, at, columns, start);
+    return made.sums((acc) => seq([
+      made.each((r, c) => store(acc, [r, c], made.initial(r, c))),
+      made.accumulate(acc, ahead, null),
+      made.finish((r, c) => exprs.load(acc, [r, c])),
+    ]));
+  }));
 }
 
 /** Tiles of rows whose sums wait in memory for the next block of the reduction. */
@@ -128,13 +159,12 @@ function blocked(job: Job, extent: number): Stmt {
   const counts = inner.map(({ axis, step }) => exprs.ceildiv(axis.extent, step));
   const visits = exprs.product(counts);
   const count = exprs.valueOf(visits);
-  const waiting = count === null ? mostWaiting : Math.ceil(count / Math.ceil(count / mostWaiting));
+  const waiting = count === null ? mostWaiting : Math.ceil(count / Math.max(Math.ceil(count / mostWaiting), partsOf(job)));
   const blocks = exprs.valueOf(plan.sum.reduce[0]!.extent)! / extent;
-  const order = [...plan.shared.map((axis) => ({ axis, step: 1 })), { axis: plan.column, step: tile.columns }];
-  const extents = [...order.map(({ axis, step }) => exprs.ceildiv(axis.extent, step)), exprs.ceildiv(visits, waiting)];
+  const extents = [...plan.shared.map((axis) => axis.extent), exprs.ceildiv(visits, waiting), exprs.ceildiv(plan.column.extent, tile.columns)];
   return parallelOver(ctx, extents, (points) => {
-    const outer = new Map(order.map(({ axis }, i) => [axis, points[i]!]));
-    const first = exprs.mul(points.at(-1)!, waiting);
+    const outer = new Map([...plan.shared.map((axis, i) => [axis, points[i]!] as const), [plan.column, points.at(-1)!]]);
+    const first = exprs.mul(points.at(-2)!, waiting);
     const here = count !== null && count % waiting === 0 ? exprs.int(waiting) : exprs.min(exprs.int(waiting), exprs.sub(visits, first));
     return forColumns(job, outer, (columns, start) => {
       const sums: Buffer = {
