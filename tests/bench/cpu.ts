@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { Absent, models } from '../models/models.ts';
 import { compare } from './compare.ts';
 import type { Limits } from './limits.ts';
-import { begin, finish, type Row } from './report.ts';
+import { begin, finish, measured, type Row } from './report.ts';
 
 const { values } = parseArgs({
   options: { models: { type: 'string' }, threads: { type: 'string', default: '1,2' }, rounds: { type: 'string', default: '20' }, json: { type: 'string' } },
@@ -35,7 +35,7 @@ const rows: Row[] = [];
 for (const name of names) {
   try {
     rows.push(...await bench(name, limits));
-    console.log(`${name} measured`);
+    measured(name);
   } catch (error) {
     if (!(error instanceof Absent)) throw error;
     console.log(`${name}: skipped: ${error.message}`);

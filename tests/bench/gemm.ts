@@ -21,7 +21,7 @@ import { generator } from '../support/generator.ts';
 import { randomTensor } from '../support/random.ts';
 import { Peer } from '../models/peer.ts';
 import type { Limits } from './limits.ts';
-import { begin, finish, row, type Row } from './report.ts';
+import { begin, finish, measured, row, type Row } from './report.ts';
 import { interleaved } from './turns.ts';
 
 interface Product {
@@ -103,6 +103,6 @@ const limits = begin(values.threads.split(',').map(Number));
 const rows: Row[] = [];
 for (const product of products.filter((p) => wanted.some((w) => nameOf(p).startsWith(w)))) {
   rows.push(...await bench(product, limits, Number(values.rounds)));
-  console.log(`${nameOf(product)} measured`);
+  measured(nameOf(product));
 }
 finish('product', rows, limits, values.json);

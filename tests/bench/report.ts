@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { columns } from '../support/table.ts';
+import { handover } from './handover.ts';
 import { measureLimits, type Limits } from './limits.ts';
 
 /** One comparison with onnxruntime. Times are medians, of one run. */
@@ -33,6 +34,12 @@ export function begin(threads: readonly number[]): readonly Limits[] {
   const limits = measureLimits(threads);
   for (const l of limits) console.log(`limit, ${plural(l.threads)}: ${l.gflops.toFixed(0)} GFLOP/s, ${l.gbytes.toFixed(1)} GB/s (best of 10)`);
   return limits;
+}
+
+/** Says that a row is there, and what two cores took to hand something over just now. */
+export function measured(name: string): void {
+  const between = handover();
+  console.log(`${name} measured${between === null ? '' : `; from one core to another and back: ${between} ns`}`);
 }
 
 /** Prints all rows and geometric means; writes them to `json`. */
