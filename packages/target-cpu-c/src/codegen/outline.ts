@@ -1,9 +1,6 @@
 import type { Emitter } from './emitter.ts';
 import { indent } from './indent.ts';
 
-/** Annotation of a loop that becomes a C function of its own. */
-export const outlined = 'outlined';
-
 /**
  * Writes `body` as a C function of its own, and a call of it. The compiler allocates registers for a whole function: where
  * loops of different kinds stand in one, what it keeps for some (constants, addresses) is missing in the others.

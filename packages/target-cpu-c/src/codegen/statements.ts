@@ -1,9 +1,10 @@
 import { loadsOf, visitStmts } from '@tenon/core';
 import type { Alloc, Expr, For, If, Let, Stmt } from '@tenon/plugin';
+import { outlined, rolled } from '../annotations.ts';
 import { atLane, forLanes, prefetch, store, tensorIntrinsic } from './access.ts';
 import { VectorContext, type Emitter } from './emitter.ts';
 import { emit, emitMask, maskWidth } from './expressions.ts';
-import { outline, outlined } from './outline.ts';
+import { outline } from './outline.ts';
 import { elementType, floorPowerOfTwo } from './types.ts';
 import { canVectorize, lanesOf, readsMemory } from './vectorize.ts';
 
@@ -92,7 +93,7 @@ export class StatementWriter {
     if (count !== null && count <= 0) return;
     if (count === 1) return this.#bound(s, em.exprs.int(0), v);
     if (s.loop === 'vectorized' && v === null) return this.#vectorized(s, extent, count);
-    const unroll = s.loop === 'unrolled' || (count !== null && this.#copies * count <= maxRegisterCopies && this.#indexesRegisters(s));
+    const unroll = s.loop === 'unrolled' || (s.annotations[rolled] !== true && count !== null && this.#copies * count <= maxRegisterCopies && this.#indexesRegisters(s));
     if (unroll && count !== null && this.#copies * count <= maxCopies) {
       this.#copies *= count;
       for (let i = 0; i < count; i++) this.#bound(s, em.exprs.int(i), v);

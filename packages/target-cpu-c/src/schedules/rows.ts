@@ -1,7 +1,8 @@
-import { condition, intrinsicsOf, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
-import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
+import { condition, intrinsicsOf, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
+import { buffersOf, loadsOf, seq, type Exprs } from '@tenon/core';
 import { formed, isVariable, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
+import { rowByRow } from './row-by-row.ts';
 import { segments } from './segments.ts';
 import { emitCompute, emitReduce, fuse, unroll, type StageContext } from './stage.ts';
 import { emitTransposed, transposed } from './transposed.ts';
@@ -31,13 +32,13 @@ export function scheduleStages(fn: TensorFunction, stages: readonly Stage[], ctx
   const context = stageContext(fn, ctx);
   const forms = stages.map(formed);
   const everyStage = forms.every((f) => f !== null) ? (forms as FormedStage[]) : null;
-  const common = everyStage === null || stages.length === 1 ? 0 : commonPrefix(everyStage);
+  const common = everyStage === null || stages.length === 1 ? 0 : commonPrefix(context, everyStage);
   // Rows that are one row keep nothing in cache, and nobody else busy.
   const prefix = everyStage !== null && ctx.exprs.valueOf(ctx.exprs.product(everyStage[0]!.spatial.slice(0, common).map((i) => i.extent))) === 1 ? 0 : common;
   let body: Stmt;
   let globals = staged.temporaries;
   if (everyStage !== null && prefix > 0) {
-    body = rowByRow(context, everyStage, prefix, staged.temporaries);
+    body = rowByRow(context, everyStage, prefix, staged.temporaries, ctx);
     globals = [];
   } else {
     body = seq(launches(context, stages));
@@ -125,54 +126,19 @@ function opaque(ctx: StageContext, stage: Stage): Stmt {
  * How many leading axes all stages share: same extents, whatever a stage wrote indexed by exactly those variables first,
  * so that a row needs nothing of other rows.
  */
-function commonPrefix(stages: readonly FormedStage[]): number {
+function commonPrefix(ctx: StageContext, stages: readonly FormedStage[]): number {
   const [first] = stages;
   const written = new Set(stages.map((s) => s.form.store.buffer));
   let prefix = 0;
   for (; prefix < first!.spatial.length; prefix++) {
     const extent = first!.spatial[prefix]!.extent;
-    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && staysInRow(s, prefix, written))) break;
+    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && staysInRow(ctx, s, prefix, written))) break;
   }
   return prefix;
 }
 
-function staysInRow(s: FormedStage, axis: number, written: ReadonlySet<string>): boolean {
-  const name = s.spatial[axis]!.name;
-  return loadsOf(s.stage.block).every((l) => !written.has(l.value as string) || (l.args[axis] !== undefined && isVariable(l.args[axis]!, name)))
-    && isVariable(s.form.store.indices[axis]!, name);
+function staysInRow(ctx: StageContext, s: FormedStage, axis: number, written: ReadonlySet<string>): boolean {
+  const { name, extent } = s.spatial[axis]!;
+  const here = (index: Expr | undefined): boolean => index !== undefined && (isVariable(index, name) || (ctx.exprs.valueOf(extent) === 1 && ctx.exprs.valueOf(index) === 0));
+  return loadsOf(s.stage.block).every((l) => !written.has(l.value as string) || here(l.args[axis])) && here(s.form.store.indices[axis]);
 }
-
-function rowByRow(ctx: StageContext, stages: readonly FormedStage[], prefix: number, temporaries: readonly Buffer[]): Stmt {
-  const extents = stages[0]!.spatial.slice(0, prefix).map((i) => i.extent);
-  return parallelOver(ctx, extents, (indices) => {
-    const inner = seq(stages.map((s) => {
-      const values = new Map(s.spatial.slice(0, prefix).map((iter, i) => [iter.name, indices[i]!]));
-      const rest = s.spatial.slice(prefix);
-      return s.form.kind === 'compute' ? emitCompute(ctx, s, rest, values) : emitReduce(ctx, s, rest, values);
-    }));
-    // Of a temporary only the current row exists.
-    let body = dropAxes(ctx.exprs as Exprs, inner, new Set(temporaries.map((b) => b.name)), prefix);
-    for (const buffer of [...temporaries].reverse()) body = { kind: 'alloc', buffer: { ...buffer, shape: buffer.shape.slice(prefix), scope: 'local' }, body };
-    return body;
-  });
-}
-
-function dropAxes(exprs: Exprs, stmt: Stmt, buffers: ReadonlySet<string>, axes: number): Stmt {
-  const expr = (e: Expr): Expr =>
-    exprs.transform(e, (x) => (x.op === 'load' && buffers.has(x.value as string) ? exprs.make('load', x.dtype, x.args.slice(axes), x.value) : x));
-  const visit = (s: Stmt): Stmt => {
-    const inside = mapChildren(s, visit);
-    switch (inside.kind) {
-      case 'store':
-        return { ...inside, indices: (buffers.has(inside.buffer) ? inside.indices.slice(axes) : inside.indices).map(expr), value: expr(inside.value) };
-      case 'let': case 'evaluate':
-        return { ...inside, value: expr(inside.value) };
-      case 'if': case 'while':
-        return { ...inside, condition: expr(inside.condition) };
-      default:
-        return inside;
-    }
-  };
-  return visit(stmt);
-}
-

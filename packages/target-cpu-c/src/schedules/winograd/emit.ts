@@ -1,6 +1,7 @@
 import type { AttrValue, Buffer, Expr, For, Stmt, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
 import { alloc, formed, loop, parallelOver, stagesOf } from '@tenon/schedule';
+import { outlined } from '../../annotations.ts';
 import { split } from '../contraction/split.ts';
 import { launches } from '../rows.ts';
 import type { StageContext } from '../stage.ts';
@@ -151,7 +152,7 @@ function fetching(job: Job, rows: number, width: number, next: { readonly column
 }
 
 /** A loop as a function of its own: the steps need registers for different things. */
-const apart = (s: For): For => ({ ...s, annotations: { ...s.annotations, outlined: true } });
+const apart = (s: For): For => ({ ...s, annotations: { ...s.annotations, [outlined]: true } });
 
 /** Few tiles: the three steps one after the other, each in parallel over what it has most of, so that weights are read once. */
 function nestByNest(job: Job, width: number): { readonly temporaries: readonly Buffer[]; readonly body: readonly Stmt[] } {
