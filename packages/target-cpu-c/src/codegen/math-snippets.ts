@@ -59,7 +59,7 @@ const exp: Snippet = (name, t, s) => {
   const ${t.type} h = x - n * 0.693359375f, r = h - n * -2.12194440e-4f;
   ${t.type} p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f; p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r; p = p + 1.0f;`;
+  p = p * r + 1.0f; p = p * r + 1.0f;`;
   const clamped = `${s.use('min_number', 'f32', t.lanes)}(${k}(89.0f), ${s.use('max_number', 'f32', t.lanes)}(${k}(-104.0f), a))`;
   const general = `${reduced(`${select}(${ne}(a, a), ${k}(0), ${clamped})`)}
   const ${t.mask} i = ${toInt('n')}, i1 = i >> 1, i2 = i - i1;

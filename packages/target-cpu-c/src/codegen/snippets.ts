@@ -1,4 +1,4 @@
-import { inline, widthOf, type HelperType, type Snippet } from './helper.ts';
+import { inline, widthOf, type HelperScope, type HelperType, type Snippet } from './helper.ts';
 import { mathSnippets } from './math-snippets.ts';
 
 /** `r[l] = expression` for every lane; a plain return for scalars. */
@@ -42,38 +42,65 @@ const compare = (operator: string): Snippet => (name, t) =>
     : `${inline} ${t.mask} ${name}(${t.type} a, ${t.type} b) { return (${t.mask})(a ${operator} b); }`;
 
 /**
+ * AVX-512's repair of results by the class of an operand, in one instruction: lanes of `result` where `operand` is of a class in `table`
+ * become what it says there (Intel SDM, VFIXUPIMMPS). null where the vectors have another size.
+ */
+function fixup(t: HelperType, s: HelperScope, result: string, operand: string, table: string): { readonly condition: string; readonly statement: string } | null {
+  const bytes = widthOf(t.element) * t.lanes;
+  if (t.lanes === 1 || ![16, 32, 64].includes(bytes)) return null;
+  return {
+    condition: `defined(${bytes === 64 ? '__AVX512F__' : '__AVX512VL__'})`,
+    statement: `__asm__("vfixupimmp${t.element === 'f32' ? 's' : 'd'} $0, %2, %1, %0" : "+v"(${result}) : "v"(${operand}), "v"(${s.use('broadcast', t.element === 'f32' ? 'i32' : 'i64', t.lanes)}(${table})));`,
+  };
+}
+/** NaN becomes the operand's NaN; everything else stays. */
+const ofNaN = '0x22';
+/** NaN, zeros and infinities become the operand; everything else stays. */
+const ofSpecials = '0x110122';
+
+/** q, or q + e · r where e is a remainder: neither nothing nor NaN. */
+function corrected(t: HelperType, s: HelperScope): string {
+  const remains = `${s.use('gt', t.element, t.lanes)}(e * e, ${t.lanes === 1 ? '0' : `${s.use('broadcast', t.element, t.lanes)}(0)`})`;
+  const general = `return ${s.use('select', t.element, t.lanes)}(${remains}, q + e * r, q);`;
+  const repaired = fixup(t, s, 'y', 'q', ofSpecials);
+  if (repaired === null) return general;
+  return `
+#if ${repaired.condition}
+    ${t.type} y = q + e * r;
+    ${repaired.statement}
+    return y;
+#else
+    ${general}
+#endif`;
+}
+
+/**
  * a / b by r = 1 / b (rounded): the product, then one step of correction by its remainder, which a fused multiply-add gives
  * exactly (P. Markstein, IA-64 and Elementary Functions, 2000). Nothing to correct, infinities and NaNs: the product.
  */
-const divide: Snippet = (name, t, s) => {
-  const remains = `${s.use('gt', t.element, t.lanes)}(e * e, ${t.lanes === 1 ? '0' : `${s.use('broadcast', t.element, t.lanes)}(0)`})`;
-  return `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b, ${t.element} r) {
+const divide: Snippet = (name, t, s) => `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b, ${t.element} r) {
 #if defined(__FMA__) || defined(__aarch64__)
   const ${t.type} q = a * r, e = a - q * b;
-  return ${s.use('select', t.element, t.lanes)}(${remains}, q + e * r, q);
+  ${corrected(t, s)}
 #else
   return a / b;
 #endif
 }`;
-};
 
 /**
  * a / b where b is the same for many a: like `divide`, by the reciprocal, unless b is so large or small that corrections
  * would not be exact. Compilers take the reciprocal and the test out of loops.
  */
-const divideBy: Snippet = (name, t, s) => {
-  const remains = `${s.use('gt', t.element, t.lanes)}(e * e, ${s.use('broadcast', t.element, t.lanes)}(0))`;
-  return `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b) {
+const divideBy: Snippet = (name, t, s) => `${inline} ${t.type} ${name}(${t.type} a, ${t.element} b) {
 #if defined(__FMA__) || defined(__aarch64__)
   const ${t.element} size = b < 0 ? -b : b, r = 1 / b;
   if (size >= 0x1p-40f && size <= 0x1p40f) {
     const ${t.type} q = a * r, e = a - q * b;
-    return ${s.use('select', t.element, t.lanes)}(${remains}, q + e * r, q);
+    ${corrected(t, s)}
   }
 #endif
   return a / b;
 }`;
-};
 
 /** Division without traps: by 0 gives 0, and the least integer by −1 wraps. */
 const truncdiv: Snippet = (name, t) =>
@@ -121,7 +148,21 @@ const extreme = (operator: '<' | '>'): Snippet => (name, t, s) => {
   if (!t.element.startsWith('f')) return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${less}(a, b), a, b); }`;
   const differs = s.use('ne', t.element, t.lanes);
   const ofNumber = s.use(operator === '<' ? 'min_number' : 'max_number', t.element, t.lanes);
-  return `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b) { return ${select}(${differs}(a, a), a, ${ofNumber}(a, b)); }`;
+  const head = `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b)`;
+  if (t.lanes === 1) return `${head} { return a != a ? a : a ${operator} b ? a : b; }`;
+  const general = `return ${select}(${differs}(a, a), a, ${ofNumber}(a, b));`;
+  // The instruction gives b where either is NaN.
+  const repaired = fixup(t, s, 'r', 'a', ofNaN);
+  if (repaired === null) return `${head} { ${general} }`;
+  return `${head} {
+#if ${repaired.condition}
+  ${t.type} r = ${ofNumber}(a, b);
+  ${repaired.statement}
+  return r;
+#else
+  ${general}
+#endif
+}`;
 };
 /**
  * The same where `a` is known not to be NaN. x86 has it as one instruction, which gives its second operand unless the
