@@ -15,6 +15,8 @@ export interface Summary {
   /** `injective`: a single stage `out[v…] = value`. `reduction`: several stages or a reduction. `opaque`: anything else. */
   readonly kind: 'injective' | 'reduction' | 'opaque';
   readonly access: ReadonlyMap<string, Access>;
+  /** Each element of the result is one of the input, at an index that no data decide. */
+  readonly moves: boolean;
   readonly size: Size;
 }
 
@@ -30,7 +32,7 @@ export interface Size {
 const stageLimit = 3;
 
 export function summarize(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): Summary {
-  const opaque: Summary = { kind: 'opaque', access: new Map(), size: { nodes: 0, loads: new Map() } };
+  const opaque: Summary = { kind: 'opaque', access: new Map(), moves: false, size: { nodes: 0, loads: new Map() } };
   const staged = stagesOf(fn);
   if (staged === null || fn.outputs.length !== 1) return opaque;
   const forms = staged.stages.map((s) => computeForm(s.block));
@@ -61,7 +63,9 @@ export function summarize(fn: TensorFunction, exprs: ExprBuilder, dims: Scope): 
     }
     if (kind !== null) access.set(input.name, stages > stageLimit && kind !== 'identity' ? 'many' : kind);
   }
+  const { value } = last.store;
   return {
+    moves: staged.stages.length === 1 && last.kind === 'compute' && value.op === 'load' && fn.inputs.length === 1 && loadsOf(staged.stages[0]!.block).length === 1,
     kind: staged.stages.length === 1 && last.kind === 'compute' ? 'injective' : 'reduction', access,
     size: sizeOf(forms.map((f) => f!.store.value)),
   };

@@ -2,11 +2,12 @@ import type { AttrValue, Binding, Buffer, BufferRegion, ConstantDecl, Context, E
 import { hashFunction, mapChildren, mapExpressions, seq, type Exprs } from '@tenon/core';
 import { computeInline, declaredBuffers, declaredVariables, inlinable, Names, renameStmt } from '@tenon/schedule';
 import { withScalars } from '../free-dims.ts';
-import { dimScope, freshName, graphFunctions, usersOf } from '../graph.ts';
+import { dimScope, freshName, graphFunctions } from '../graph.ts';
 import { attrKey } from '../passes/common-subexpressions.ts';
 import { sourceFunction } from './source.ts';
 import { summarize, type Summary } from './access.ts';
 import { groupBindings, type Group } from './group.ts';
+import { apart, bridgesOf, spreadMovements } from './views.ts';
 
 /**
  * Turns the operators of kernel regions into kernels: tensor functions of one or several operators each. Where a target
@@ -57,12 +58,25 @@ export interface Fusion {
 
 export function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
   const { ctx } = state;
-  const definitions = new Map<Binding, Definition>();
-  for (const binding of fn.bindings) {
-    if (binding.kind !== 'op' || ctx.facet(binding.callee, 'view')) continue;
-    definitions.set(binding, defineCall(binding, state));
+  const own = new Map<Binding, Definition>();
+  const define = (binding: Binding): void => {
+    if (binding.kind === 'op' && !ctx.facet(binding.callee, 'view')) own.set(binding, defineCall(binding, state));
+  };
+  fn.bindings.forEach(define);
+  const kept = new Set<Binding>();
+  for (;;) {
+    const spread = spreadMovements(fn, (b) => own.get(b)?.summary, kept, ctx);
+    for (const binding of spread.fn.bindings) if (!own.has(binding)) define(binding);
+    const definitions = new Map(own);
+    const groups = groupAround(spread.fn, definitions, state);
+    const groupOf = new Map(groups.flatMap((g) => g.members.map((m) => [m, g] as const)));
+    const failed = apart(spread, (a, b) => groupOf.has(a) && groupOf.get(a) === groupOf.get(b));
+    if (failed.size === 0) return kernelCalls(spread.fn, groups, definitions, state);
+    for (const binding of failed) kept.add(binding);
   }
-  const groups = groupAround(fn, definitions, state);
+}
+
+function kernelCalls(fn: GraphFunction, groups: readonly Group[], definitions: ReadonlyMap<Binding, Definition>, state: Fusion): GraphFunction {
   const groupAt = new Map<Binding, Group>();
   for (const group of groups) groupAt.set(group.members.at(-1)!, group);
   const out: Binding[] = [];
@@ -75,12 +89,11 @@ export function fuseFunction(fn: GraphFunction, state: Fusion): GraphFunction {
 }
 
 /**
- * Groups the operators. Views are no operators: they cost nothing where they are. But one that only adds or drops axes of
- * size one, between injective work and its only user, would keep the two apart; such views take part, unless they
- * would then stand at the edge of a kernel and become a copy.
+ * Groups the operators. Views are no operators: they cost nothing where they are. But one between injective work and its only user
+ * would keep the two apart; such views take part, unless they would then stand at the edge of a kernel and become a copy.
  */
 function groupAround(fn: GraphFunction, definitions: Map<Binding, Definition>, state: Fusion): readonly Group[] {
-  const bridges = bridgesOf(fn, definitions, state);
+  const bridges = bridgesOf(fn, (b) => definitions.get(b)?.summary, state.ctx);
   for (const { view } of bridges) definitions.set(view, defineCall(view, state));
   for (;;) {
     const groups = groupBindings(
@@ -93,21 +106,6 @@ function groupAround(fn: GraphFunction, definitions: Map<Binding, Definition>, s
     if (useless.length === 0) return groups;
     for (const { view } of useless) definitions.delete(view);
   }
-}
-
-function bridgesOf(fn: GraphFunction, definitions: ReadonlyMap<Binding, Definition>, { ctx }: Fusion): readonly { readonly view: Binding; readonly producer: Binding }[] {
-  const users = usersOf(fn);
-  const producers = new Map(fn.bindings.flatMap((b) => b.results.map((r) => [r, b] as const)));
-  const sizes = (v: Value): string => (v.type as TensorType).shape.filter((d) => ctx.exprs.valueOf(d) !== 1).map((d) => d.id).join();
-  return fn.bindings.flatMap((view) => {
-    const [from, to] = [view.args[0], view.results[0]];
-    if (view.kind !== 'op' || definitions.has(view) || from == null || to === undefined || view.args.length !== 1 || !ctx.facet(view.callee, 'view') || !ctx.facet(view.callee, 'define')) return [];
-    const producer = producers.get(from);
-    const [user, ...more] = users.get(to) ?? [];
-    const between = producer !== undefined && definitions.get(producer)?.summary.kind === 'injective' && users.get(from)!.length === 1
-      && user !== undefined && more.length === 0 && definitions.has(user) && !fn.results.includes(to) && !fn.results.includes(from);
-    return between && (from.type as TensorType).dtype === (to.type as TensorType).dtype && sizes(from) === sizes(to) ? [{ view, producer: producer! }] : [];
-  });
 }
 
 /** The tensor-level definition of a call. Arguments of equal type share one definition, whatever their values. */
