@@ -149,7 +149,18 @@ const extreme = (operator: '<' | '>'): Snippet => (name, t, s) => {
   const differs = s.use('ne', t.element, t.lanes);
   const ofNumber = s.use(operator === '<' ? 'min_number' : 'max_number', t.element, t.lanes);
   const head = `${inline} ${t.type} ${name}(${t.type} a, ${t.type} b)`;
-  if (t.lanes === 1) return `${head} { return a != a ? a : a ${operator} b ? a : b; }`;
+  if (t.lanes === 1) {
+    // Compilers make a jump of the comparison, which nobody can predict.
+    return `${head} {
+#if defined(__AVX__)
+  ${t.type} r;
+  __asm__("v${operator === '<' ? 'min' : 'max'}s${t.element === 'f32' ? 's' : 'd'} %2, %1, %0" : "=x"(r) : "x"(a), "x"(b));
+  return a != a ? a : r;
+#else
+  return ${select}(${differs}(a, a), a, ${ofNumber}(a, b));
+#endif
+}`;
+  }
   const general = `return ${select}(${differs}(a, a), a, ${ofNumber}(a, b));`;
   // The instruction gives b where either is NaN.
   const repaired = fixup(t, s, 'r', 'a', ofNaN);
