@@ -150,7 +150,6 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
   const init = exprs.substitute(s.form.init!.value, values);
   const form = combinationOf(s.form.store);
   const inner = s.reduce.at(-1);
-  const width = ctx.width(dtype);
   if (form === null || inner === undefined) {
     // The accumulator is the output element itself.
     return seqOf([store(out, indices, init), loops(ctx, s.reduce.map((r) => r.extent), 'serial', (r) => {
@@ -161,6 +160,9 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
   const acc: Buffer = { name: ctx.names.fresh('acc'), dtype, shape: [], scope: 'local' };
   const into = (value: Expr): Stmt => store(acc, [], exprs[form.op](exprs.load(acc, []), value));
   const size = exprs.valueOf(inner.extent);
+  const one = ctx.width(dtype) / unroll;
+  // Rows of less than all accumulators fill one vector.
+  const width = size === null || size >= ctx.width(dtype) ? ctx.width(dtype) : one;
   const vector = (dtype === 'f32' || dtype === 'f64') && vectorizes(ctx, s, inner.name) && (size === null || size >= width);
   if (!vector) {
     return alloc(acc, seqOf([
@@ -179,11 +181,11 @@ function reducePoint(ctx: StageContext, s: FormedStage, values: Values): Stmt {
     loops(ctx, outer.map((r) => r.extent), 'serial', (o) => {
       const here = bound(values, outer, o);
       const value = (i: Expr): Expr => exprs.substitute(form.value, bound(here, [inner], [i]));
-      return stepped(
-        ctx, inner.extent, width,
-        (start) => each((i) => store(lanes, [i], exprs[form.op](exprs.load(lanes, [i]), value(exprs.add(start, i))))),
-        (start, count) => loop(ctx, count, 'serial', (i) => into(value(exprs.add(start, i)))),
-      );
+      const vectorAt = (start: Expr, lanesHere: number): Stmt =>
+        loop(ctx, exprs.int(lanesHere), 'vectorized', (i) => store(lanes, [i], exprs[form.op](exprs.load(lanes, [i]), value(exprs.add(start, i)))));
+      const singly = (start: Expr, count: Expr): Stmt => loop(ctx, count, 'serial', (i) => into(value(exprs.add(start, i))));
+      return stepped(ctx, inner.extent, width, (start) => vectorAt(start, width), (start, count) =>
+        width === one ? singly(start, count) : stepped(ctx, count, one, (at) => vectorAt(exprs.add(start, at), one), (at, left) => singly(exprs.add(start, at), left)));
     }),
     folded(ctx, lanes, width, (a, b) => exprs[form.op](a, b), into),
     store(out, indices, exprs.load(acc, [])),
