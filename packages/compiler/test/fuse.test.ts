@@ -94,6 +94,25 @@ graph @main(%x: f32[4, 5]) -> f32[5, 4] {
     await agree(module, before, session, [floats([4, 5], generator(1))]);
   });
 
+  it('parts of moved data with the movement, where together they are no more than all of it', async () => {
+    for (const [first, kernels] of [[0, ['transpose reshape slice reshape transpose', 'transpose reshape slice tanh']], [1, ['transpose', 'slice reshape transpose', 'slice tanh']]] as const) {
+      const { module, before, session } = await fused(`
+graph @main(%x: f32[5, 3, 6]) -> (a: f32[3, 5, 2], b: f32[2, 5, 6]) {
+  %1: f32[5, 3, 1, 6] = shape.reshape(%x) {shape = [5, 3, 1, 6]}
+  %2: f32[3, 5, 1, 6] = shape.transpose(%1) {perm = [1, 0, 2, 3]}
+  %3: f32[3, 5, 6] = shape.reshape(%2) {shape = [3, 5, 6]}
+  %4: f32[1, 5, 6] = shape.slice(%3) {starts = [0], sizes = [1], axes = [0]}
+  %5: f32[5, 3, 2] = shape.reshape(%4) {shape = [5, 3, 2]}
+  %6: f32[3, 5, 2] = shape.transpose(%5) {perm = [1, 0, 2]}
+  %7: f32[${2 + first}, 5, 6] = shape.slice(%3) {starts = [${1 - first}], sizes = [${2 + first}], axes = [0]}
+  %8: f32[${2 + first}, 5, 6] = math.tanh(%7)
+  return %6, %8
+}`.replace('b: f32[2', `b: f32[${2 + first}`));
+      expect(groups(main(module)).filter((g) => !g.startsWith('['))).toEqual(kernels);
+      await agree(module, before, session, [floats([5, 3, 6], generator(1))]);
+    }
+  });
+
   it('constants of one element, as literals', async () => {
     const { module } = await fused(`
 const @half: f32[] = [0.5]
