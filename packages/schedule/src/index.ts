@@ -1,4 +1,4 @@
-export { computeForm, fromStages, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
+export { computeForm, fromStages, isShifted, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
 export { countReductions, formed, inPlace, isProductOfLoads, oneReduction, type FormedStage, type OneReduction } from './reduction.ts';
 export { combinationOf } from './primitives/reduction-form.ts';
 export { unmet, verdictOf } from './conditions.ts';

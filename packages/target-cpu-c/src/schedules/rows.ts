@@ -1,6 +1,6 @@
 import { condition, intrinsicsOf, type Buffer, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, mapChildren, seq, type Exprs } from '@tenon/core';
-import { formed, isVariable, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
+import { formed, isShifted, isVariable, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
 import { segments } from './segments.ts';
 import { emitCompute, emitReduce, fuse, unroll, type StageContext } from './stage.ts';
@@ -139,7 +139,7 @@ function commonPrefix(stages: readonly FormedStage[]): number {
 function staysInRow(s: FormedStage, axis: number, written: ReadonlySet<string>): boolean {
   const name = s.spatial[axis]!.name;
   return loadsOf(s.stage.block).every((l) => !written.has(l.value as string) || (l.args[axis] !== undefined && isVariable(l.args[axis]!, name)))
-    && isVariable(s.form.store.indices[axis]!, name);
+    && isShifted(s.form.store.indices[axis]!, name);
 }
 
 function rowByRow(ctx: StageContext, stages: readonly FormedStage[], prefix: number, temporaries: readonly Buffer[]): Stmt {
