@@ -1,4 +1,4 @@
-import type { Binding, Context, GraphFunction, TensorFunction, TensorType, Value } from '@tenon/plugin';
+import type { Binding, Context, Expr, GraphFunction, TensorFunction, TensorType, Value } from '@tenon/plugin';
 import type { Exprs } from '@tenon/core';
 import { freshName, usersOf } from '../graph.ts';
 import { canFrame, fillable, framesOf, union, type Frame } from './padding.ts';
@@ -37,6 +37,9 @@ export type Permutation = readonly number[];
 
 /** Shorter runs of bytes share a line of a cache with their neighbours, and are not worth what their readers lose. */
 const shortestRun = 64;
+
+/** Bytes that caches hold for as long as nothing else is touched. */
+const cached = 2 << 20;
 
 /** What others address, so that it lies as its type says: results, and all that is no kernel's alone. */
 export function pinnedValues(fn: GraphFunction): ReadonlySet<Value> {
@@ -185,6 +188,7 @@ class Decision {
     const [part, whole] = [value.type as TensorType, inside.value.type as TensorType];
     if (!part.shape.every((d, axis) => (axis === inside.axis ? this.#exprs.valueOf(d) !== null : d === whole.shape[axis]))) return false;
     if (order?.join() !== this.#permutations.get(inside.value)?.join() || !this.#pays(part, inside.axis, order)) return false;
+    if (!inside.slice && !this.#soonWhole(value, inside.value)) return false;
     const [a, b] = [this.#groupOf(value), this.#groupOf(inside.value)];
     const members = [...b.members, ...a.members];
     const cut = new Set([...a.cut, ...b.cut, inside.axis]);
@@ -196,6 +200,20 @@ class Decision {
     }
     this.#groups.set(this.#placeOf(value).root, { members, cut, frame });
     return true;
+  }
+
+  /**
+   * Whether kernels between a value and the concatenation that it is a part of write, and read of constants, little: no more bytes than the whole has, or than
+   * caches hold. Where a value waits for long, caches have forgotten it: copying reads ahead better than what would read it in place, and memory that
+   * was used last is better to write the rest to.
+   */
+  #soonWhole(value: Value, whole: Value): boolean {
+    const { exprs, ctx } = { exprs: this.#exprs, ctx: this.#kernels.ctx };
+    const bytesOf = (v: Value): Expr => (v.type.kind === 'tensor' ? ctx.bytesOf(v.type) : exprs.int(0));
+    const parts = new Set(this.#producers.get(whole)!.args);
+    const between = this.#fn.bindings.slice(this.#fn.bindings.indexOf(this.#producers.get(value)!) + 1, this.#fn.bindings.indexOf(this.#producers.get(whole)!));
+    const touched = between.flatMap((b) => (b.kind === 'op' ? [] : [...b.results.filter((r) => !parts.has(r) && !this.#inside.has(r)), ...b.args.filter((a) => a?.constant === true)]));
+    return exprs.prove(exprs.le(touched.reduce((sum, v) => exprs.add(sum, bytesOf(v!)), exprs.int(0)), exprs.max(bytesOf(whole), cached))) === 'yes';
   }
 
   #pays({ dtype, shape }: TensorType, axis: number, order: Permutation | undefined): boolean {
