@@ -191,6 +191,7 @@ class Decision {
     if (!inside.slice && !this.#soonWhole(value, inside.value)) return false;
     const [a, b] = [this.#groupOf(value), this.#groupOf(inside.value)];
     const members = [...b.members, ...a.members];
+    if (!inside.slice && this.#fn.results.includes(this.#placeOf(inside.value).root) && !this.#onlyGathered(a.members, members)) return false;
     const cut = new Set([...a.cut, ...b.cut, inside.axis]);
     this.#inside.set(value, inside);
     const { frame, lost } = this.#frameOf(members, cut);
@@ -214,6 +215,14 @@ class Decision {
     const between = this.#fn.bindings.slice(this.#fn.bindings.indexOf(this.#producers.get(value)!) + 1, this.#fn.bindings.indexOf(this.#producers.get(whole)!));
     const touched = between.flatMap((b) => (b.kind === 'op' ? [] : [...b.results.filter((r) => !parts.has(r) && !this.#inside.has(r)), ...b.args.filter((a) => a?.constant === true)]));
     return exprs.prove(exprs.le(touched.reduce((sum, v) => exprs.add(sum, bytesOf(v!)), exprs.int(0)), exprs.max(bytesOf(whole), cached))) === 'yes';
+  }
+
+  /**
+   * Whether nothing but what they are gathered in reads values. A result's memory is the caller's, on pages that are small and often new: what is read
+   * before the end lies better in memory of the region's.
+   */
+  #onlyGathered(values: readonly Value[], members: readonly Value[]): boolean {
+    return values.every((v) => (this.#users.get(v) ?? []).every((user) => user.results.every((r) => members.includes(r))));
   }
 
   #pays({ dtype, shape }: TensorType, axis: number, order: Permutation | undefined): boolean {

@@ -6,7 +6,7 @@ import { buffersOf, loadsOf, seq, visitStmts } from '@tenon/core';
 import { lower, verdictOf } from '@tenon/schedule';
 import { withScalars } from '../free-dims.ts';
 import { flopsOf } from '../memory/flops.ts';
-import { placedOf, withPlaced } from '../layout/parts.ts';
+import { placedOf, withPlaced, type Placed } from '../layout/parts.ts';
 import { packingOf, type Packing } from '../pack.ts';
 
 /** What scheduling makes of one kernel. */
@@ -40,7 +40,8 @@ export function scheduleKernel(kernel: TensorFunction, rules: readonly ScheduleR
   const own = withPlaced({ ...kernel, inputs: kernel.inputs.filter((b) => !befores.has(b.name)) }, { updates: {}, touched: {} });
   const { scheduled, decision } = applyRule(own, rules, ctx);
   const parts = cut(scheduled, new Set(Object.keys(updates)), flopsOf(kernel, ctx.exprs, ctx.intrinsics()), ctx, dims);
-  return { decision, ...parts, launches: parts.launches.map((launch) => ({ ...launch, fn: withPlaced(launch.fn, { updates: {}, touched }) })) };
+  const mine = ({ inputs, outputs }: Launch): Placed['touched'] => Object.fromEntries([...inputs, ...outputs].flatMap((b) => (touched[b] === undefined ? [] : [[b, touched[b]]])));
+  return { decision, ...parts, launches: parts.launches.map((launch) => ({ ...launch, fn: withPlaced(launch.fn, { updates: {}, touched: mine(launch) }) })) };
 }
 
 /** The function as its rule has it, and what there is to say of that. */
