@@ -10,7 +10,7 @@ export interface RandomNetworkOptions {
   readonly symbolic: boolean;
   /** Axes of the input besides batch and channels. */
   readonly spatial: 1 | 2 | 3;
-  /** Whether every other layer divides a value and concatenates its parts. */
+  /** Whether two of three layers divide a value and concatenate its parts. */
   readonly halves?: boolean;
 }
 
@@ -151,7 +151,7 @@ export function randomNetwork(session: Session, seed: number, { layers: count, s
   };
   for (let made = 0, tries = 0; made < count && tries < 20 * count; tries++) {
     try {
-      const value = (divided && made % 2 === 1 ? halves : pick(random, layers))(net);
+      const value = (divided && made % 3 !== 0 ? halves : pick(random, layers))(net);
       const [, ...rest] = value === null ? [] : shapeOf(value).map((d) => b.exprs.valueOf(d));
       if (value === null || rest.reduce<number>((p, d) => p * (d ?? 1), 1) > 20_000) continue;
       values.push(value);
