@@ -10,6 +10,8 @@ export interface RandomNetworkOptions {
   readonly symbolic: boolean;
   /** Axes of the input besides batch and channels. */
   readonly spatial: 1 | 2 | 3;
+  /** Whether two of three layers divide a value and concatenate its parts. */
+  readonly halves?: boolean;
 }
 
 type Layer = (net: Network) => Value | null;
@@ -110,8 +112,22 @@ const layers: readonly Layer[] = [
   },
 ];
 
+/** A value in halves, one of which goes on; all are concatenated for another convolution. */
+const halves: Layer = (net) => {
+  const half = pick(net.random, [16, 16, 20, 5]);
+  const whole = convolution(net, net.image(), { kernel: 1, out: 2 * half, groups: 1, stride: 1, dilation: 1 });
+  const part = (start: number): Value => net.b.call('shape.slice', [whole], { starts: [start], sizes: [half], axes: [1], steps: [1] });
+  const kernel = pick(net.random, [1, 3]);
+  const weight = net.weights([half, half, ...each(net, () => kernel)]);
+  const pads = [...each(net, () => (kernel - 1) / 2), ...each(net, () => (kernel - 1) / 2)];
+  const ones = each(net, () => 1);
+  const onwards = net.b.call('nn.relu', [net.b.call('nn.conv', [part(half), weight], { pads, strides: ones, dilations: ones, groups: 1 })]);
+  const parts = pick(net.random, [[part(0), part(half), onwards], [onwards, part(half)], [part(half), onwards, part(half)], [onwards, onwards]]);
+  return convolution(net, net.b.call('shape.concat', parts, { axis: 1 }), { kernel: pick(net.random, [1, 3]), out: channels(net.random), groups: 1, stride: 1, dilation: 1 });
+};
+
 /** A module whose entry is a random convolution network with constant weights. The same seed gives the same network. */
-export function randomNetwork(session: Session, seed: number, { layers: count, symbolic, spatial }: RandomNetworkOptions): IRModule {
+export function randomNetwork(session: Session, seed: number, { layers: count, symbolic, spatial, halves: divided = false }: RandomNetworkOptions): IRModule {
   const random = generator(seed);
   const module = session.module();
   const batch: ExprLike = symbolic ? module.dim({ name: 'n', min: 1, max: 8 }) : integer(random, 1, 2);
@@ -135,7 +151,7 @@ export function randomNetwork(session: Session, seed: number, { layers: count, s
   };
   for (let made = 0, tries = 0; made < count && tries < 20 * count; tries++) {
     try {
-      const value = pick(random, layers)(net);
+      const value = (divided && made % 3 !== 0 ? halves : pick(random, layers))(net);
       const [, ...rest] = value === null ? [] : shapeOf(value).map((d) => b.exprs.valueOf(d));
       if (value === null || rest.reduce<number>((p, d) => p * (d ?? 1), 1) > 20_000) continue;
       values.push(value);

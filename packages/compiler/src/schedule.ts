@@ -1,6 +1,7 @@
 import type { Binding, Buffer, GraphFunction, IRModule, Pass, PassContext, ScheduleRecord, TargetContext, TensorFunction, Value } from '@tenon/plugin';
 import type { Session } from '@tenon/core';
 import { dimScope, freshName, graphFunctions } from './graph.ts';
+import { placedOf } from './layout/parts.ts';
 import { Packer, type Packing, type Packings } from './pack.ts';
 import { keptSchedules } from './schedule/kept.ts';
 import { scheduleKernel, type Launch } from './schedule/kernel.ts';
@@ -79,6 +80,7 @@ function launches(
     const packing = scheduled.packings.get(b.name);
     values.set(b.name, packing === undefined ? call.args[i]! : packer.pack(call.args[i]!, packing));
   }
+  for (const [output, before] of Object.entries(placedOf(kernel).updates)) values.set(output, values.get(before)!);
   // Equal kernels share a function whatever their scalars are called: the call says what they are.
   const scalars = new Map(kernel.scalars.map((name, i) => [name, call.scalars[i]!]));
   const finals = new Map(kernel.outputs.map((b, i) => [b.name, call.results[i]!]));

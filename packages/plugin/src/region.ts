@@ -26,7 +26,10 @@ export interface Launch {
   readonly kernel: string;
   /** Set where it is a library's routine. Its scalars are in the order in which it takes them. */
   readonly extern?: ExternLaunch;
-  /** Indices into RegionPlan.buffers: inputs, then outputs. */
+  /**
+   * Indices into RegionPlan.buffers: inputs, then outputs. Buffers of two of them may be the same memory: of an output that the kernel writes in place of an
+   * input, or of a whole of which it writes one part and reads others.
+   */
   readonly args: readonly number[];
   /** Values of the function's free dims and scalars, by name. */
   readonly scalars: readonly { readonly name: string; readonly value: Expr }[];
@@ -34,7 +37,7 @@ export interface Launch {
   readonly locs: readonly Location[];
   /** The operators it computes, in order. */
   readonly ops: readonly string[];
-  /** Floating-point operations and bytes of arguments, as formulas in dims. */
+  /** Floating-point operations, and bytes of arguments as far as the kernel touches them, as formulas in dims. */
   readonly flops: Expr;
   readonly bytes: Expr;
 }

@@ -22,13 +22,15 @@ export interface RejectedSchedule {
   readonly hint: string | null;
 }
 
-/** A value between kernels whose axes lie in another order than the model has them. */
+/** A value between kernels that lies otherwise than the model has it: its axes in another order, or inside of another value. */
 export interface LayoutRecord {
   readonly target: string;
   readonly region: string;
   readonly value: string;
   /** Axis i in memory is axis `order[i]` of the model's value. */
   readonly order: readonly number[];
-  /** Its type as it lies in memory. */
+  /** Its type as it lies in memory; that of the whole where it lies inside of another value. */
   readonly type: string;
+  /** The value that it lies in, and where its first element is there, by the axes in memory. */
+  readonly within?: { readonly value: string; readonly before: readonly number[] };
 }

@@ -104,7 +104,7 @@ export interface TensorFunction {
   readonly kind: 'tensor';
   readonly name: string;
   readonly inputs: readonly Buffer[];
-  /** Destination passing: the caller supplies the memory. */
+  /** Destination passing: the caller supplies the memory. What the function does not write of it, stays. */
   readonly outputs: readonly Buffer[];
   readonly scalars: readonly string[];
   readonly body: Stmt;

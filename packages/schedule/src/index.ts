@@ -1,4 +1,4 @@
-export { computeForm, fromStages, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
+export { computeForm, fromStages, isShifted, isVariable, nest, stageOf, stagesOf, stageStmt, type ComputeForm, type Stage, type StagedFunction } from './stages.ts';
 export { countReductions, formed, inPlace, isProductOfLoads, oneReduction, type FormedStage, type OneReduction } from './reduction.ts';
 export { combinationOf } from './primitives/reduction-form.ts';
 export { unmet, verdictOf } from './conditions.ts';
@@ -7,6 +7,7 @@ export { computeInline, countLoads, inlinable, stageScope } from './inline.ts';
 export { decomposeReductions, lower, simplifyStmt, type LowerOptions } from './lower.ts';
 export { alloc, flatIndex, loop, loops, parallelOver, stepped, store, unravel, vectorLoop, type LoopContext } from './loops.ts';
 export { permuteBuffers, type Permutations } from './permute.ts';
+export { boundariesOf, restricted } from './boundaries.ts';
 export { linearIn, type Linear } from './linear.ts';
 export { Schedule, type Choice, type IndexMapLike, type ScheduleOptions, type Size } from './primitives/schedule.ts';
 export { primitives, type PrimitiveName } from './primitives/table.ts';

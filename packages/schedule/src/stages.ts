@@ -84,7 +84,7 @@ export function computeForm(block: Block): ComputeForm | null {
 }
 
 /** A variable, or a constant more than it. */
-function isShifted(e: Expr, name: string): boolean {
+export function isShifted(e: Expr, name: string): boolean {
   return isVariable(e, name) || (e.op === 'add' && e.args.some((a) => isVariable(a, name)) && e.args.some((a) => a.op === 'const'));
 }
 

@@ -11,7 +11,7 @@ export function scheduleText({ schedules, layouts, operators }: Explanation, sty
   for (const schedule of schedules) lines.push('', ...scheduleLines(schedule, style));
   const called = operators.filter((o) => o.library !== undefined);
   if (called.length > 0) lines.push('', title('computed by libraries'), ...libraryLines(called, style));
-  if (layouts !== null && layouts.length > 0) lines.push('', title('in another order than in the model'), ...layoutLines(layouts, style));
+  if (layouts !== null && layouts.length > 0) lines.push('', title('otherwise in memory than in the model'), ...layoutLines(layouts, style));
   return lines.join('\n');
 }
 
@@ -45,6 +45,6 @@ const libraryLines = (called: readonly ExplainedOperator[], style: Style): strin
 ).split('\n');
 
 const layoutLines = (layouts: readonly ExplainedLayout[], style: Style): string[] => formatTable(
-  [{ title: 'value', shrink: 8 }, { title: 'in the model', shrink: 10 }, { title: 'axes' }, { title: 'as it lies in memory', shrink: 12 }, { title: 'region', shrink: 6 }],
-  layouts.map((l) => [`%${l.value}`, l.loc ?? '', l.order.join(' '), l.type, l.region]), style,
+  [{ title: 'value', shrink: 8 }, { title: 'in the model', shrink: 10 }, { title: 'axes' }, { title: 'as it lies in memory', shrink: 12 }, { title: 'inside of' }, { title: 'region', shrink: 6 }],
+  layouts.map((l) => [`%${l.value}`, l.loc ?? '', l.order.join(' '), l.type, l.within === undefined ? '' : `%${l.within.value} at ${l.within.before.join(' ')}`, l.region]), style,
 ).split('\n');

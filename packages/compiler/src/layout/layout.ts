@@ -1,14 +1,18 @@
 import type { Binding, GraphFunction, IRModule, LayoutRecord, Pass, PassContext, ScheduleRule, TargetContext, TensorFunction, Value } from '@tenon/plugin';
 import { buffersOf, hashFunction, printType, visitStmts, type Exprs, type Session } from '@tenon/core';
-import { permuteBuffers, type Permutations } from '@tenon/schedule';
-import { freshName, graphFunctions, usersOf } from '../graph.ts';
-import { canFrame, fillable, framesOf, union, withFrames, type Frame } from './padding.ts';
+import { Names, permuteBuffers, type Permutations } from '@tenon/schedule';
+import { freshName, graphFunctions } from '../graph.ts';
+import { withSurroundings, type Surroundings } from './padding.ts';
+import { withPlaced, type Placed } from './parts.ts';
+import { decidePlaces, pinnedValues, type Permutation } from './places.ts';
+import { Storages } from './storage.ts';
 
 /**
  * Decides how the values between kernels lie in memory, over the whole graph: schedule rules say what they would like
  * (`ScheduleRule.layouts`), the votes of all kernels that touch a value are counted, and kernels without a wish follow their
- * inputs. Values that convolutions pad are then stored with their zeros (padding.ts). Kernels are rewritten by permuting and
- * shifting indices, so that no value is ever transposed or copied for the sake of a layout.
+ * inputs. Values that convolutions pad are then stored with their zeros (padding.ts), and what is concatenated or sliced lies
+ * inside of the whole (places.ts). Kernels are rewritten by permuting and shifting indices, so that no value is ever transposed or
+ * copied for the sake of a layout.
  * Parameters and results of a region, constants, and what operators view stay as they are.
  */
 export function layoutPass(session: Session, records: LayoutRecord[]): Pass {
@@ -18,14 +22,6 @@ export function layoutPass(session: Session, records: LayoutRecord[]): Pass {
     doc: 'Orders the axes of values between kernels as the kernels would have them.',
     run: (module, ctx) => assignLayouts(module, ctx, session.registry.schedules, records),
   };
-}
-
-type Permutation = readonly number[];
-
-/** How values lie, where they lie otherwise than their types say. */
-interface Layouts {
-  readonly permutations: ReadonlyMap<Value, Permutation>;
-  readonly frames: ReadonlyMap<Value, Frame>;
 }
 
 function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly ScheduleRule[], records: LayoutRecord[]): IRModule {
@@ -47,7 +43,7 @@ function assignLayouts(module: IRModule, ctx: PassContext, schedules: readonly S
   // Kernels that are called in another layout only.
   const called = new Set([...functions.values()].flatMap((f) => (f.kind === 'graph' ? f.bindings.flatMap((b) => (b.kind === 'kernel' ? [b.callee] : [])) : [])));
   for (const name of state.variants.values()) called.add(name);
-  for (const [name, fn] of functions) if (fn.kind === 'tensor' && !called.has(name) && state.wishes.has(name)) functions.delete(name);
+  for (const [name, fn] of functions) if (fn.kind === 'tensor' && !called.has(name) && (state.wishes.has(name) || !module.functions.has(name))) functions.delete(name);
   return { ...module, functions };
 }
 
@@ -65,36 +61,54 @@ interface State {
 
 function assignFunction(fn: GraphFunction, state: State): GraphFunction {
   const permutations = decide(fn, state);
-  if (permutations.size === 0) return fn;
-  const decided: Layouts = { permutations, frames: decideFrames(fn, permutations, state) };
-  const values = new Map<Value, Value>();
-  const bindings = fn.bindings.map((b): Binding => {
-    if (!touches(b, decided)) return b;
+  const decided = decidePlaces(fn, permutations, {
+    ctx: state.ctx, functions: state.functions,
+    of: (callee) => state.functions.get(callee) as TensorFunction, wishes: (callee) => Object.keys(wishesOf(callee, state)).length > 0,
+  });
+  if (permutations.size === 0 && decided.places.size === 0) return fn;
+  const storages = new Storages(permutations, decided, state.ctx.exprs);
+  record(fn, storages, state);
+  /** What has been written last of values that lie otherwise, and of values that others lie in. */
+  const latest = new Map<Value, Value>();
+  const current = (v: Value): Value => latest.get(storages.rootOf(v)) ?? storages.rootOf(v);
+  const bindings = decided.bindings.map((b): Binding => {
+    const args = b.args.map((a) => (a === null ? null : current(a)));
+    if (b.kind !== 'kernel' || ![...b.args, ...b.results].some((v) => v !== null && storages.of(v) !== null)) return { ...b, args };
+    // Others have written a part of its memory before.
+    const updated = b.results.flatMap((r, i) => (latest.has(storages.rootOf(r)) ? [i] : []));
+    const before = updated.map((i) => current(b.results[i]!));
     const results = b.results.map((r) => {
-      const permutation = permutations.get(r);
-      if (permutation === undefined || r.type.kind !== 'tensor') return r;
-      const frame = decided.frames.get(r);
-      const shape = r.type.shape.map((d, axis) => (frame === undefined ? d : state.ctx.exprs.add(d, frame.before[axis]! + frame.after[axis]!)));
-      const value: Value = { ...r, type: { ...r.type, shape: permutation.map((a) => shape[a]!) } };
-      values.set(r, value);
-      state.records.push({ target: state.ctx.target.name, region: fn.name, value: r.name, order: permutation, type: printType(value.type) });
+      if (storages.of(r) === null) return r;
+      const value: Value = { ...r, type: storages.typeOf(r) };
+      latest.set(storages.rootOf(r), value);
       return value;
     });
-    return { ...b, callee: variant(b, decided, state), args: b.args.map((a) => (a === null ? null : (values.get(a) ?? a))), results };
+    return {
+      ...b, callee: variant(b, storages, updated, state), args: [...args, ...before], results,
+      effects: updated.length === 0 ? b.effects : { mutates: updated.map((_, k) => args.length + k), aliases: updated.map((i, k) => [i, args.length + k]) },
+    };
   });
-  return { ...fn, bindings };
+  return { ...fn, bindings, results: fn.results.map(current) };
 }
 
-const touches = (b: Binding, { permutations }: Layouts): boolean =>
-  b.results.some((r) => permutations.has(r)) || b.args.some((a) => a !== null && permutations.has(a));
+/** Notes where values lie. */
+function record(fn: GraphFunction, storages: Storages, { ctx, records }: State): void {
+  for (const b of fn.bindings) {
+    for (const r of b.results) {
+      const storage = storages.of(r);
+      if (storage === null) continue;
+      const { root, before } = storage;
+      records.push({
+        target: ctx.target.name, region: fn.name, value: r.name, order: storage.order, type: printType(storages.typeOf(r)),
+        ...(root === r ? {} : { within: { value: root.name, before: storage.order.map((a) => before[a]!) } }),
+      });
+    }
+  }
+}
 
 /** The orders of axes of values that lie otherwise than their types say. */
-function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation> {
-  const fixed = new Set<Value>(fn.results);
-  for (const b of fn.bindings) {
-    if (b.kind === 'kernel' && b.effects === null) continue;
-    for (const v of [...b.args, ...b.results]) if (v !== null) fixed.add(v);
-  }
+function decide(fn: GraphFunction, state: State): Map<Value, Permutation> {
+  const fixed = pinnedValues(fn);
   const votes = new Map<Value, Map<string, number>>();
   for (const b of fn.bindings) {
     if (b.kind !== 'kernel') continue;
@@ -121,55 +135,6 @@ function decide(fn: GraphFunction, state: State): ReadonlyMap<Value, Permutation
     }
   }
   return decided;
-}
-
-/**
- * The zeros around values that a reader pads. Of permuted values only: those have channels innermost, so that rows of
- * zeros are contiguous. Every other reader must be one that does not care how far apart rows are.
- */
-function decideFrames(fn: GraphFunction, permutations: ReadonlyMap<Value, Permutation>, state: State): ReadonlyMap<Value, Frame> {
-  const { exprs } = state.ctx;
-  const users = usersOf(fn);
-  const found = new Map<string, ReadonlyMap<string, Frame>>();
-  const framesIn = (kernel: string): ReadonlyMap<string, Frame> => {
-    let frames = found.get(kernel);
-    if (frames === undefined) found.set(kernel, (frames = framesOf(state.functions.get(kernel) as TensorFunction, exprs)));
-    return frames;
-  };
-  const frames = new Map<Value, Frame>();
-  for (const b of fn.bindings) {
-    for (const [i, value] of b.results.entries()) {
-      const permutation = permutations.get(value);
-      if (permutation === undefined || b.results.length !== 1) continue;
-      let frame: Frame | null = null;
-      let others = false;
-      for (const user of users.get(value) ?? []) {
-        const kernel = state.functions.get(user.callee) as TensorFunction;
-        user.args.forEach((a, k) => {
-          if (a !== value) return;
-          const wanted = framesIn(user.callee).get(kernel.inputs[k]!.name);
-          if (wanted !== undefined) frame = frame === null ? wanted : union(frame, wanted);
-          else if (Object.keys(wishesOf(user.callee, state)).length === 0 && walksOn(value, user, permutations)) others = true;
-        });
-      }
-      if (frame === null || others || !fillable(frame, permutation.at(-1)!)) continue;
-      const producer = state.functions.get(b.callee) as TensorFunction;
-      if (canFrame(producer, producer.outputs[i]!.name)) frames.set(value, frame);
-    }
-  }
-  return frames;
-}
-
-/**
- * Whether a kernel without wishes may walk from one row of a value to the next as if they were one. Where the rows of its result are longer or shorter (a
- * concatenation, a slice), it reads row by row anyway.
- */
-function walksOn(value: Value, user: Binding, permutations: ReadonlyMap<Value, Permutation>): boolean {
-  const innermost = permutations.get(value)!.at(-1)!;
-  return user.results.some((r) => {
-    if (r.type.kind !== 'tensor' || value.type.kind !== 'tensor' || r.type.shape.length !== value.type.shape.length) return true;
-    return permutations.get(r)?.at(-1) !== innermost || r.type.shape[innermost] === value.type.shape[innermost];
-  });
 }
 
 /** What most kernels would have; of equals the first in order. */
@@ -224,19 +189,22 @@ function checkWishes(wishes: { readonly [buffer: string]: Permutation }, fn: Ten
   }
 }
 
-/** The kernel that a call needs in the layouts of its arguments and results. */
-function variant(b: Binding, { permutations: decided, frames }: Layouts, state: State): string {
+/** The kernel that a call needs where its arguments and results lie. `updated`: results whose memory others have written a part of. */
+function variant(b: Binding, storages: Storages, updated: readonly number[], state: State): string {
   const fn = state.functions.get(b.callee) as TensorFunction;
   const wishes = state.wishes.get(b.callee) ?? {};
   const permutations = new Map<string, Permutation>();
-  fn.inputs.forEach((buffer, i) => {
-    const permutation = b.args[i] ? decided.get(b.args[i]) : undefined;
-    if (permutation !== undefined) permutations.set(buffer.name, permutation);
-  });
-  fn.outputs.forEach((buffer, i) => {
-    const permutation = decided.get(b.results[i]!);
-    if (permutation !== undefined) permutations.set(buffer.name, permutation);
-  });
+  const around = new Map<string, Surroundings>();
+  const touched: { [buffer: string]: Placed['touched'][string] } = {};
+  const note = (buffer: string, value: Value | null | undefined): void => {
+    const storage = value == null ? null : storages.of(value);
+    if (storage === null) return;
+    if (storage.permutation !== null) permutations.set(buffer, storage.permutation);
+    if (storage.surroundings !== null) around.set(buffer, storage.surroundings);
+    if (storage.cut.length > 0) touched[buffer] = storage.cut.map(({ axis, extent }) => [storage.order.indexOf(axis), extent]);
+  };
+  fn.inputs.forEach((buffer, i) => note(buffer.name, b.args[i]));
+  fn.outputs.forEach((buffer, i) => note(buffer.name, b.results[i]));
   const given = [...permutations.values()];
   const exprs = state.ctx.exprs as Exprs;
   visitStmts(fn.body, (s) => {
@@ -248,21 +216,23 @@ function variant(b: Binding, { permutations: decided, frames }: Layouts, state: 
     const own = wishes[name] ?? (larger === undefined ? given.find((p) => p.length === shape.length) : permutations.get(larger.name));
     if (own !== undefined) permutations.set(name, own);
   });
-  const framed = new Map<string, Frame>();
-  const note = (buffer: string, value: Value | null | undefined): void => {
-    const frame = value == null ? undefined : frames.get(value);
-    if (frame !== undefined) framed.set(buffer, frame);
-  };
-  fn.inputs.forEach((buffer, i) => note(buffer.name, b.args[i]));
-  fn.outputs.forEach((buffer, i) => note(buffer.name, b.results[i]));
-  const stored = framed.size === 0 ? fn : withFrames(fn, framed, (buffer) => permutations.get(buffer)!.at(-1)!, exprs);
+  const stored = around.size === 0 ? fn : withSurroundings(fn, around, (buffer) => permutations.get(buffer)!.at(-1)!, exprs);
   const permuted = permuteBuffers(stored, permutations as Permutations, exprs);
-  const hash = hashFunction(permuted);
+  const names = new Names(permuted);
+  const befores = updated.map((i) => {
+    const output = permuted.outputs[i]!;
+    return { output: output.name, buffer: { ...output, name: names.fresh(`${output.name}_before`) } };
+  });
+  const placed = withPlaced(
+    { ...permuted, inputs: [...permuted.inputs, ...befores.map(({ buffer }) => buffer)] },
+    { updates: Object.fromEntries(befores.map(({ output, buffer }) => [output, buffer.name])), touched },
+  );
+  const hash = hashFunction(placed);
   let name = state.variants.get(hash);
   if (name === undefined) {
     name = freshName(state.functions, fn.name);
     state.variants.set(hash, name);
-    state.functions.set(name, { ...permuted, name });
+    state.functions.set(name, { ...placed, name });
   }
   return name;
 }

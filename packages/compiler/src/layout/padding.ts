@@ -14,6 +14,11 @@ export interface Frame {
   readonly after: readonly number[];
 }
 
+/** What is before and after a buffer along each axis, where it lies inside of a larger one: the zeros next to it, and beyond them other values. */
+export interface Surroundings extends Frame {
+  readonly zeros: Frame;
+}
+
 /** A stage that copies an input into a temporary with zeros around it. */
 interface PaddedCopy {
   readonly input: string;
@@ -95,15 +100,21 @@ export function fillable({ before, after }: Frame, innermost: number): boolean {
   return framed.length <= 2 && !framed.includes(innermost);
 }
 
+/** Whether a frame has the zeros that another wants. */
+function covers(frame: Frame, wanted: Frame): boolean {
+  return wanted.before.every((n, axis) => n <= frame.before[axis]!) && wanted.after.every((n, axis) => n <= frame.after[axis]!);
+}
+
 /**
- * The kernel with inputs and outputs stored in frames. `innermost`: the axis of each that is contiguous in memory.
+ * The kernel with inputs and outputs stored inside of larger buffers. It writes the zeros around its outputs; what other values are there is
+ * written by others. `innermost`: the axis of each that is contiguous in memory.
  */
-export function withFrames(fn: TensorFunction, frames: ReadonlyMap<string, Frame>, innermost: (buffer: string) => number, exprs: Exprs): TensorFunction {
-  const copies = copiesOf(fn, exprs).filter(({ input }) => frames.has(input));
+export function withSurroundings(fn: TensorFunction, around: ReadonlyMap<string, Surroundings>, innermost: (buffer: string) => number, exprs: Exprs): TensorFunction {
+  const copies = copiesOf(fn, exprs).filter(({ input, frame }) => around.has(input) && covers(around.get(input)!.zeros, frame));
   const buffers = buffersOf(fn);
   const stored = (b: Buffer): Buffer => {
-    const frame = frames.get(b.name);
-    return frame === undefined ? b : { ...b, shape: b.shape.map((d, axis) => exprs.add(d, frame.before[axis]! + frame.after[axis]!)) };
+    const place = around.get(b.name);
+    return place === undefined ? b : { ...b, shape: b.shape.map((d, axis) => exprs.add(d, place.before[axis]! + place.after[axis]!)) };
   };
   const shifted = (indices: readonly Expr[], by: readonly number[]): Expr[] => indices.map((e, axis) => exprs.add(e, by[axis]!));
   const copyOf = new Map(copies.map((c) => [c.temporary, c]));
@@ -111,21 +122,21 @@ export function withFrames(fn: TensorFunction, frames: ReadonlyMap<string, Frame
     if (x.op !== 'load') return x;
     const copy = copyOf.get(x.value as string);
     if (copy !== undefined) {
-      const frame = frames.get(copy.input)!;
-      return exprs.load(stored(buffers.get(copy.input)!), shifted(x.args, frame.before.map((n, axis) => n - copy.frame.before[axis]!)));
+      const place = around.get(copy.input)!;
+      return exprs.load(stored(buffers.get(copy.input)!), shifted(x.args, place.before.map((n, axis) => n - copy.frame.before[axis]!)));
     }
-    const frame = frames.get(x.value as string);
-    return frame === undefined ? x : exprs.load(stored(buffers.get(x.value as string)!), shifted(x.args, frame.before));
+    const place = around.get(x.value as string);
+    return place === undefined ? x : exprs.load(stored(buffers.get(x.value as string)!), shifted(x.args, place.before));
   });
   const inputs = fn.inputs.map(stored);
   const outputs = fn.outputs.map(stored);
-  const all = [...inputs, ...outputs, ...stagesOf(fn)!.temporaries];
+  const all = [...buffers.values()].map(stored);
   const visit = (s: Stmt): Stmt => {
     if (s.kind === 'alloc' && copyOf.has(s.buffer.name)) return visit(s.body);
     const inside = mapChildren(s, visit);
     if (inside.kind === 'store') {
-      const frame = frames.get(inside.buffer);
-      return frame === undefined ? inside : { ...inside, indices: shifted(inside.indices, frame.before) };
+      const place = around.get(inside.buffer);
+      return place === undefined ? inside : { ...inside, indices: shifted(inside.indices, place.before) };
     }
     return inside.kind === 'block' ? { ...inside, ...blockRegions(inside.init, inside.body, all, exprs) } : inside;
   };
@@ -138,25 +149,34 @@ export function withFrames(fn: TensorFunction, frames: ReadonlyMap<string, Frame
     return seq((s.kind === 'seq' ? s.body : [s]).filter((part) => !isCopy(part)));
   };
   const names = new Names(fn);
-  const fills = fn.outputs.flatMap((b) => (frames.has(b.name) ? [fill(stored(b), b.shape, frames.get(b.name)!, innermost(b.name), exprs, names, all)] : []));
+  const fills = fn.outputs.flatMap((b) => {
+    const place = around.get(b.name);
+    return place === undefined || !hasZeros(place.zeros) ? [] : [fill(stored(b), b.shape, place, innermost(b.name), exprs, names, all)];
+  });
   const before = (s: Stmt): Stmt => (s.kind === 'alloc' ? { ...s, body: before(s.body) } : seq([...fills, s]));
   return { ...fn, inputs, outputs, body: before(visit(mapExpressions(without(fn.body), expr))) };
 }
 
-/** Zeros all around a buffer, row by row. */
-function fill(b: Buffer, inner: readonly Expr[], { before, after }: Frame, innermost: number, exprs: Exprs, names: Names, buffers: readonly Buffer[]): Stmt {
+const hasZeros = ({ before, after }: Frame): boolean => [...before, ...after].some((n) => n > 0);
+
+/** Zeros all around a value of shape `inner` in a buffer, row by row. */
+function fill(b: Buffer, inner: readonly Expr[], place: Surroundings, innermost: number, exprs: Exprs, names: Names, buffers: readonly Buffer[]): Stmt {
+  const { before, after } = place.zeros;
   const framed = before.flatMap((n, axis) => (n + after[axis]! > 0 ? [axis] : []));
   const along = framed.at(-1)!;
   const across = framed.length > 1 ? framed[0]! : null;
+  const extent = inner.map((d, axis) => exprs.add(d, before[axis]! + after[axis]!));
+  /** Beyond the zeros lie other values. */
+  const index = (axis: number, i: Expr): Expr => exprs.add(i, place.before[axis]! - before[axis]!);
   const outer = b.shape.flatMap((_, axis) => (axis === along || axis === innermost ? [] : [axis]));
   const variables = new Map(outer.map((axis) => [axis, names.fresh('v')]));
-  const loop = (extent: Expr, kind: For['loop'], body: (i: Expr) => Stmt): Stmt => {
+  const loop = (n: Expr, kind: For['loop'], body: (i: Expr) => Stmt): Stmt => {
     const variable = names.fresh('i');
-    return { kind: 'for', variable, extent, loop: kind, annotations: {}, body: body(exprs.variable(variable)) };
+    return { kind: 'for', variable, extent: n, loop: kind, annotations: {}, body: body(exprs.variable(variable)) };
   };
-  const zeros = (extent: Expr, start: Expr): Stmt => loop(extent, 'serial', (i) => loop(b.shape[innermost]!, 'vectorized', (c) => ({
+  const zeros = (n: Expr, start: Expr): Stmt => loop(n, 'serial', (i) => loop(extent[innermost]!, 'vectorized', (c) => ({
     kind: 'store', buffer: b.name, value: exprs.constant(0, b.dtype),
-    indices: b.shape.map((_, axis) => (axis === along ? exprs.add(start, i) : axis === innermost ? c : exprs.variable(variables.get(axis)!))),
+    indices: b.shape.map((_, axis) => index(axis, axis === along ? exprs.add(start, i) : axis === innermost ? c : exprs.variable(variables.get(axis)!))),
   })));
   const ends = seq([
     ...(before[along]! > 0 ? [zeros(exprs.int(before[along]!), exprs.int(0))] : []),
@@ -166,15 +186,15 @@ function fill(b: Buffer, inner: readonly Expr[], { before, after }: Frame, inner
   if (across !== null) {
     const at = exprs.variable(variables.get(across)!);
     const outside = exprs.or(exprs.lt(at, before[across]!), exprs.le(exprs.add(inner[across]!, before[across]!), at));
-    body = { kind: 'if', condition: outside, then: zeros(b.shape[along]!, exprs.int(0)), otherwise: ends };
+    body = { kind: 'if', condition: outside, then: zeros(extent[along]!, exprs.int(0)), otherwise: ends };
   }
-  const loops = outer.map((axis) => ({ variable: names.fresh('i'), extent: b.shape[axis]! }));
+  const loops = outer.map((axis) => ({ variable: names.fresh('i'), extent: extent[axis]! }));
   const block: Block = {
     kind: 'block', name: names.fresh(`${b.name}_frame`), predicate: null, init: null, body,
     // Nothing else in the function touches these elements.
     annotations: { apart: true },
-    iters: outer.map((axis, k) => ({ name: variables.get(axis)!, type: 'spatial', extent: b.shape[axis]!, binding: exprs.variable(loops[k]!.variable) })),
+    iters: outer.map((axis, k) => ({ name: variables.get(axis)!, type: 'spatial', extent: extent[axis]!, binding: exprs.variable(loops[k]!.variable) })),
     ...blockRegions(null, body, buffers, exprs),
   };
-  return loops.reduceRight<Stmt>((inside, { variable, extent }) => ({ kind: 'for', variable, extent, loop: 'serial', annotations: {}, body: inside }), block);
+  return loops.reduceRight<Stmt>((inside, { variable, extent: n }) => ({ kind: 'for', variable, extent: n, loop: 'serial', annotations: {}, body: inside }), block);
 }

@@ -8,6 +8,7 @@ import { lower } from '@tenon/schedule';
 import { freeDims } from '../free-dims.ts';
 import { externOf } from '../dispatch/extern.ts';
 import { dimScope } from '../graph.ts';
+import { placedOf } from '../layout/parts.ts';
 import { planArena } from './arena.ts';
 import { flopsOf, flopsOfOperators } from './flops.ts';
 import { inPlacePairs } from './in-place.ts';
@@ -97,7 +98,7 @@ class RegionPlanner {
       locs: strings(binding.attrs['locs']),
       ops: strings(binding.attrs['ops']),
       flops: exprs.substitute(flopsOf(fn, exprs, this.#ctx.intrinsics()), new Map(fn.scalars.map((name, i) => [name, binding.scalars[i] ?? exprs.variable(name)]))),
-      bytes: [...fn.inputs, ...fn.outputs].map((b) => this.#ctx.bytesOf(b)).reduce((a, b) => exprs.add(a, b), exprs.int(0)),
+      bytes: this.#touchedBytes(binding, fn),
     }));
     const dims = new Set<string>();
     const note = (e: Expr): void => exprs.variables(e).forEach((v) => dims.add(v));
@@ -131,6 +132,18 @@ class RegionPlanner {
       flops: operators?.kind === 'graph' ? flopsOfOperators(operators, this.#ctx) : exprs.int(0),
       bytes: values.map((v) => this.#bytes(v)).reduce((a, b) => exprs.add(a, b), exprs.int(0)),
     };
+  }
+
+  /** What a kernel reads and writes, without what others have written to memory that it updates. */
+  #touchedBytes(binding: Binding, fn: TensorFunction): Expr {
+    const { exprs } = this.#ctx;
+    const { touched } = placedOf(fn);
+    const read = fn.inputs.filter((_, i) => binding.effects?.mutates.includes(i) !== true);
+    return [...read, ...fn.outputs].map((b) => {
+      const shape = [...b.shape];
+      for (const [axis, extent] of touched[b.name] ?? []) shape[axis] = exprs.int(extent);
+      return this.#ctx.bytesOf({ dtype: b.dtype, shape });
+    }).reduce((a, b) => exprs.add(a, b), exprs.int(0));
   }
 
   #hint(name: string): number {

@@ -6,6 +6,7 @@ import { buffersOf, loadsOf, seq, visitStmts } from '@tenon/core';
 import { lower, verdictOf } from '@tenon/schedule';
 import { withScalars } from '../free-dims.ts';
 import { flopsOf } from '../memory/flops.ts';
+import { placedOf, withPlaced, type Placed } from '../layout/parts.ts';
 import { packingOf, type Packing } from '../pack.ts';
 
 /** What scheduling makes of one kernel. */
@@ -33,8 +34,14 @@ type Ctx = PassContext & TargetContext;
 
 /** Schedules a kernel with the most specific rule that fits, and cuts it into launches. */
 export function scheduleKernel(kernel: TensorFunction, rules: readonly ScheduleRule[], ctx: Ctx, dims: Scope): ScheduledKernel {
-  const { scheduled, decision } = applyRule(kernel, rules, ctx);
-  return { decision, ...cut(scheduled, flopsOf(kernel, ctx.exprs, ctx.intrinsics()), ctx, dims) };
+  // Memory that it updates is no input to rules: it is not read.
+  const { updates, touched } = placedOf(kernel);
+  const befores = new Set(Object.values(updates));
+  const own = withPlaced({ ...kernel, inputs: kernel.inputs.filter((b) => !befores.has(b.name)) }, { updates: {}, touched: {} });
+  const { scheduled, decision } = applyRule(own, rules, ctx);
+  const parts = cut(scheduled, new Set(Object.keys(updates)), flopsOf(kernel, ctx.exprs, ctx.intrinsics()), ctx, dims);
+  const mine = ({ inputs, outputs }: Launch): Placed['touched'] => Object.fromEntries([...inputs, ...outputs].flatMap((b) => (touched[b] === undefined ? [] : [[b, touched[b]]])));
+  return { decision, ...parts, launches: parts.launches.map((launch) => ({ ...launch, fn: withPlaced(launch.fn, { updates: {}, touched: mine(launch) }) })) };
 }
 
 /** The function as its rule has it, and what there is to say of that. */
@@ -63,8 +70,8 @@ function applyRule(fn: TensorFunction, rules: readonly ScheduleRule[], ctx: Ctx)
   return { scheduled, decision };
 }
 
-/** Cuts a scheduled function at its outermost statements, and lowers each part. */
-function cut(fn: TensorFunction, flops: Expr, ctx: Ctx, dims: Scope): Omit<ScheduledKernel, 'decision'> {
+/** Cuts a scheduled function at its outermost statements, and lowers each part. `updated`: outputs of which others have written a part. */
+function cut(fn: TensorFunction, updated: ReadonlySet<string>, flops: Expr, ctx: Ctx, dims: Scope): Omit<ScheduledKernel, 'decision'> {
   const intrinsics = intrinsicsOf(ctx);
   const temporaries: Buffer[] = [];
   let body: Stmt = fn.body;
@@ -73,7 +80,7 @@ function cut(fn: TensorFunction, flops: Expr, ctx: Ctx, dims: Scope): Omit<Sched
     body = body.body;
   }
   const buffers = buffersOf(fn);
-  const written = new Set<string>();
+  const written = new Set(updated);
   const own = new Set([...fn.inputs, ...fn.outputs, ...temporaries].map((b) => b.name));
   const writesOf = (part: Stmt): Set<string> => {
     const writes = new Set<string>();

@@ -1,6 +1,6 @@
 import { condition, intrinsicsOf, type Expr, type ScheduleRule, type Stmt, type TargetContext, type TensorFunction } from '@tenon/plugin';
 import { buffersOf, loadsOf, seq, type Exprs } from '@tenon/core';
-import { formed, isVariable, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
+import { formed, Names, parallelOver, stagesOf, type FormedStage, type Stage } from '@tenon/schedule';
 import { lanes } from './machine.ts';
 import { rowByRow } from './row-by-row.ts';
 import { segments } from './segments.ts';
@@ -123,22 +123,34 @@ function opaque(ctx: StageContext, stage: Stage): Stmt {
 }
 
 /**
- * How many leading axes all stages share: same extents, whatever a stage wrote indexed by exactly those variables first,
- * so that a row needs nothing of other rows.
+ * How many leading axes all stages share: same extents, whatever a stage wrote read at the indices that it was written at, so that a
+ * row needs nothing of other rows.
  */
 function commonPrefix(ctx: StageContext, stages: readonly FormedStage[]): number {
+  const { exprs } = ctx;
+  /** How far an index of an axis is from the axis' variable, which of an axis of size one may be left out. */
+  const shift = (s: FormedStage, axis: number, index: Expr | undefined): number | null => {
+    if (index === undefined) return null;
+    const { name, extent } = s.spatial[axis]!;
+    return exprs.valueOf(exprs.sub(index, exprs.variable(name))) ?? (exprs.valueOf(extent) === 1 ? exprs.valueOf(index) : null);
+  };
   const [first] = stages;
-  const written = new Set(stages.map((s) => s.form.store.buffer));
   let prefix = 0;
   for (; prefix < first!.spatial.length; prefix++) {
     const extent = first!.spatial[prefix]!.extent;
-    if (!stages.every((s) => s.spatial[prefix]?.extent === extent && staysInRow(ctx, s, prefix, written))) break;
+    if (!stages.every((s) => s.spatial[prefix]?.extent === extent)) break;
+    const written = new Map<string, number>();
+    const stays = stages.every((s) => {
+      const { buffer, indices } = s.form.store;
+      const at = shift(s, prefix, indices[prefix]);
+      if (at === null || (written.get(buffer) ?? at) !== at) return false;
+      written.set(buffer, at);
+      return true;
+    }) && stages.every((s) => loadsOf(s.stage.block).every((l) => {
+      const at = written.get(l.value as string);
+      return at === undefined || shift(s, prefix, l.args[prefix]) === at;
+    }));
+    if (!stays) break;
   }
   return prefix;
-}
-
-function staysInRow(ctx: StageContext, s: FormedStage, axis: number, written: ReadonlySet<string>): boolean {
-  const { name, extent } = s.spatial[axis]!;
-  const here = (index: Expr | undefined): boolean => index !== undefined && (isVariable(index, name) || (ctx.exprs.valueOf(extent) === 1 && ctx.exprs.valueOf(index) === 0));
-  return loadsOf(s.stage.block).every((l) => !written.has(l.value as string) || here(l.args[axis])) && here(s.form.store.indices[axis]);
 }

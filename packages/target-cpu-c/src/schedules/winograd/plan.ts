@@ -1,5 +1,5 @@
 import type { Buffer, TargetContext, TensorFunction } from '@tenon/plugin';
-import { isVariable, linearIn, type FormedStage, type Stage } from '@tenon/schedule';
+import { isShifted, isVariable, linearIn, type FormedStage, type Stage } from '@tenon/schedule';
 import { packable, sumOfProducts } from '../contraction/plan.ts';
 import { stageContext } from '../rows.ts';
 
@@ -26,7 +26,8 @@ export interface Convolution {
   readonly window: readonly WindowAxis[];
   /** Other axes of the result, with the axis of the image that they are; null where the image has one position there. */
   readonly batch: readonly { readonly result: number; readonly image: number | null; readonly extent: number }[];
-  readonly channels: { readonly inputs: number; readonly outputs: number; readonly image: number; readonly result: number; readonly weights: { readonly inputs: number; readonly outputs: number } };
+  /** `first`: where they begin in the image, which may have others as well. */
+  readonly channels: { readonly inputs: number; readonly outputs: number; readonly image: number; readonly first: number; readonly result: number; readonly weights: { readonly inputs: number; readonly outputs: number } };
 }
 
 /** The convolution that a function computes; else why Winograd's algorithm is not for it. */
@@ -49,7 +50,7 @@ export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convoluti
     const image = context.buffers.get(load.value as string)!;
     const weightAxis = (name: string): number => weight.args.findIndex((e) => isVariable(e, name));
     const window: WindowAxis[] = [];
-    let inputs: { readonly image: number; readonly name: string } | null = null;
+    let inputs: { readonly image: number; readonly first: number; readonly name: string } | null = null;
     const claimed = new Map<number, number>();
     const problem = load.args.map((index, axis): string | null => {
       const names = exprs.variables(index);
@@ -61,9 +62,9 @@ export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convoluti
       if (names.length === 1 && spatial >= 0) return isVariable(index, names[0]!) ? null : 'the window has steps along an axis where it has a single tap';
       if (reduce === undefined) return 'it is no convolution';
       if (names.length === 1) {
-        if (!isVariable(index, reduce.name)) return 'the taps of the window are apart';
+        if (!isShifted(index, reduce.name)) return 'the taps of the window are apart';
         if (inputs !== null) return 'it sums over several axes besides the window';
-        inputs = { image: axis, name: reduce.name };
+        inputs = { image: axis, first: exprs.valueOf(exprs.sub(index, exprs.variable(reduce.name)))!, name: reduce.name };
         return null;
       }
       if (names.length !== 2) return 'it is no convolution';
@@ -77,13 +78,13 @@ export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convoluti
     }).find((p) => p !== null);
     if (problem != null) return problem;
     if (inputs === null) return 'it sums over no channels';
-    const { image: inputAxis, name: inputName } = inputs as { readonly image: number; readonly name: string };
+    const { image: inputAxis, first, name: inputName } = inputs as { readonly image: number; readonly first: number; readonly name: string };
     if (window.length === 0 || window.length > 2) return 'the window has neither one nor two axes';
     if (window.every((axis) => axis.taps === 1)) return 'the window has a single tap';
     if (sum.reduce.length !== window.length + 1) return 'it sums over several axes besides the window';
     const last = epilogue ?? sum;
     const stored = last.form.store.indices.at(-1)!;
-    if (inputAxis !== image.shape.length - 1 || !isVariable(stored, last.spatial[outputs]!.name)) return 'channels are not innermost';
+    if (inputAxis !== image.shape.length - 1 || !isShifted(stored, last.spatial[outputs]!.name)) return 'channels are not innermost';
     // Products are numbered along the axes of the weights.
     window.sort((a, b) => a.weights - b.weights);
     return {
@@ -91,7 +92,7 @@ export function convolutionOf(fn: TensorFunction, ctx: TargetContext): Convoluti
       batch: sum.spatial.flatMap((iter, result) =>
         (result === outputs || window.some((axis) => axis.result === result) ? [] : [{ result, image: claimed.get(result) ?? null, extent: extentOf(iter.name) }])),
       channels: {
-        inputs: extentOf(inputName), outputs: extentOf(output.name), image: inputAxis, result: outputs,
+        inputs: extentOf(inputName), outputs: extentOf(output.name), image: inputAxis, first, result: outputs,
         weights: { inputs: weightAxis(inputName), outputs: weightAxis(output.name) },
       },
     };

@@ -68,7 +68,7 @@ export function transformInput(ctx: StageContext, conv: Convolution, axes: reado
       batch.forEach((axis, b) => {
         if (axis.image !== null) indices[axis.image] = at.batch[b]!;
       });
-      indices[conv.channels.image] = c;
+      indices[conv.channels.image] = exprs.add(c, conv.channels.first);
       return lines.name(exprs.load(image, indices));
     };
     separable(exprs, maps, axes.map((axis) => axis.positions), read, lines, (index, value) => lines.push(store(into, place(flatten(index, sizes), c), value)));
