@@ -1,6 +1,6 @@
 import type { Block, Expr, ExprBuilder, Scope, Stmt, TensorFunction, VarFacts } from '@tenon/plugin';
 import { blockRegions, buffersOf, loadsOf, mapExpressions, visitStmts, type Exprs } from '@tenon/core';
-import { computeForm, fromStages, stagesOf, type ComputeForm, type Stage } from './stages.ts';
+import { computeForm, fromStages, isVariable, stagesOf, type ComputeForm, type Stage } from './stages.ts';
 
 /** Facts about the iteration variables of a stage, on top of facts about dims. */
 export function stageScope(stage: Stage, dims: Scope, exprs: ExprBuilder): Scope {
@@ -64,7 +64,8 @@ function definitionsOf(fn: TensorFunction): ReadonlyMap<string, ComputeForm> {
       if (s.kind === 'store') writers.set(s.buffer, (writers.get(s.buffer) ?? 0) + 1);
     });
     const form = computeForm(stage.block);
-    if (form?.kind === 'compute' && countLoads(stage.block, form.store.buffer) === 0) definitions.set(form.store.buffer, form);
+    const inOrder = form?.store.indices.every((e, i) => isVariable(e, form.spatial[i]!));
+    if (form?.kind === 'compute' && inOrder && countLoads(stage.block, form.store.buffer) === 0) definitions.set(form.store.buffer, form);
   }
   const temporaries = new Set(staged.temporaries.map((b) => b.name));
   for (const buffer of definitions.keys()) if (!temporaries.has(buffer) || writers.get(buffer) !== 1) definitions.delete(buffer);

@@ -58,6 +58,8 @@ export const isProductOfLoads = (value: Expr): boolean => value.op === 'mul' && 
  */
 export function inPlace(epilogue: FormedStage, sum: FormedStage): FormedStage | null {
   if (epilogue.form.kind !== 'compute' || epilogue.spatial.length !== sum.spatial.length) return null;
+  // A sum that is stored at a distance is read at that distance.
+  if (!sum.form.store.indices.every((e, i) => isVariable(e, sum.spatial[i]!.name))) return null;
   const loads = loadsOf(epilogue.stage.block).filter((l) => l.value === sum.form.store.buffer);
   if (loads.length === 0) return null;
   const spatial: IterVar[] = [];

@@ -115,6 +115,25 @@ describe('schedules keep the meaning', () => {
     expect(conditions(rows.apply(fn, target(64), choices(() => null)))).toBeLessThan(conditions(fn));
   });
 
+  it('where stages store at a distance, and others read there or elsewhere', () => {
+    for (const read of ['vi + 2, vj', 'vi, vj', 'vi + 1, vj']) {
+      const row = parse(`tensor @f(x: f32[6, 40], out y: f32[6, 40]) {
+        alloc t: f32[8, 40]
+        for i in 0..8, j in 0..40 { block zero(vi: spatial = i, vj: spatial = j) { t[vi, vj] = 0f } }
+        for i in 0..6, j in 0..40 { block twice(vi: spatial = i, vj: spatial = j) { t[vi + 2, vj] = x[vi, vj] * 2f } }
+        for i in 0..6, j in 0..40 { block out(vi: spatial = i, vj: spatial = j) { y[vi, vj] = t[${read}] + 1f } }
+      }`);
+      expect(check(row, [filled('f32', [6, 40], generator(1))], 64, () => null)).toEqual(['cpu-c/rows']);
+      const product = parse(`tensor @f(x: f32[6, 16], w: f32[16, 32], out y: f32[6, 32]) {
+        alloc t: f32[8, 32]
+        for i in 0..8, j in 0..32 { block zero(vi: spatial = i, vj: spatial = j) { t[vi, vj] = 0f } }
+        for i in 0..6, j in 0..32, k in 0..16 { block sum(vi: spatial = i, vj: spatial = j, vk: reduce = k) { init { t[vi + 2, vj] = 0f } t[vi + 2, vj] = t[vi + 2, vj] + x[vi, vk] * w[vk, vj] } }
+        for i in 0..6, j in 0..32 { block out(vi: spatial = i, vj: spatial = j) { y[vi, vj] = t[${read}] + 1f } }
+      }`);
+      expect(check(product, [[6, 16], [16, 32]].map((shape, i) => filled('f32', shape, generator(i + 1))), 64, () => null)).toContain('cpu-c/rows');
+    }
+  });
+
   it('where a function stores what its later stages read', () => {
     const text = `
       for i in 0..6, j in 0..6, k in 0..6 { block sum(vi: spatial = i, vj: spatial = j, vk: reduce = k) { init { sum[vi, vj] = 0f } sum[vi, vj] = sum[vi, vj] + x[vi, vk] * y[vk, vj] } }
