@@ -11,6 +11,8 @@ import { halvesOf, type Halves } from './plan.ts';
 /** The share of the plain product's estimate that this must stay below. */
 const worthwhile = 0.95;
 const growth = products.length / 4;
+/** Bytes of left operands, all of which are made before they are multiplied: more would come from memory, and be much of what a model needs. */
+const mostOperands = 32 << 20;
 
 /**
  * Products of matrices by one step of Strassen's algorithm: seven products of halves in place of eight. The constant matrix's sums of quadrants are made when it is
@@ -26,6 +28,8 @@ export const strassen: ScheduleRule = {
     const halves = halvesOf(fn, ctx);
     if (typeof halves === 'string') return reject('schedule/strassen', halves);
     if (growth > weightGrowth(ctx)) return reject('schedule/weight-growth', `its constant would grow to ${growth} of its size`, `The option weightGrowth of cpu-c allows ${weightGrowth(ctx)}.`);
+    const bytes = products.length * halves.points * Math.ceil(halves.rows / 2) * (halves.depth / 2) * 4;
+    if (bytes > mostOperands) return reject('schedule/strassen', `its left operands would take ${(bytes / 2 ** 20).toFixed(0)} MiB, more than ${mostOperands >> 20}`);
     const [direct, own] = [directly(halves, ctx).seconds, halved(halves, ctx).seconds];
     if (own < worthwhile * direct) return accept();
     return reject('schedule/strassen-cost', `the plain product is estimated at ${microseconds(direct)}, this at ${microseconds(own)}`, `It is taken below ${worthwhile * 100} %.`);

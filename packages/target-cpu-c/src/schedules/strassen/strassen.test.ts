@@ -67,6 +67,7 @@ describe('cpu-c/strassen', () => {
     ['matrices that are not constant', product([64, 64], 64, { constant: false }), /not one constant operand|no axis/],
     ['odd numbers of columns', product([64, 64], 63), /odd number/],
     ['odd numbers of elements to sum', product([64, 63], 64), /odd number/],
+    ['left operands that no cache holds', product([8192, 1024], 1024), /^its left operands would take 56 MiB, more than 32$/],
   ])('leaves %s', (_, fn, message) => {
     expect(verdictOf(strassen, fn, slow(64))).toMatchObject({ ok: false, code: 'schedule/strassen', message: expect.stringMatching(message) as string });
   });
