@@ -165,24 +165,24 @@ function multiplied(job: Job): Stmt {
           const quadrant = lines.name(pick((p) => p.result?.quadrant ?? -1));
           const [a, b] = ([0, 1] as const).map((i) => lines.name(pick((p) => p.result?.sum[i] ?? 0)));
           const [below, beside] = [lines.name(exprs.floordiv(quadrant, 2)), lines.name(exprs.mod(quadrant, 2))];
+          // Row by row: sums are in memory anyway, and what follows them would be written out for every register.
+          const rows = halves.rows % 2 === 0 ? exprs.int(pairs) : lines.name(exprs.sub(pairs, below));
           lines.push({
             kind: 'if', condition: exprs.ge(quadrant, 0), otherwise: null,
-            then: each(({ visit, free, start, rows }) => finished(job, below, start, rows, (count) =>
-              tileAt(job, free, exprs.add(start, exprs.mul(below, pairs)), exprs.add(columnStart, exprs.mul(beside, half)), count, columns)
-                .finish((r, c) => exprs.add(exprs.load(sums, [a!, visit, r, c]), exprs.load(sums, [b!, visit, r, c]))))),
+            then: loop(ctx, here, 'serial', (visit) => unravel(ctx, exprs.add(first, visit), counts, (indices) => {
+              const inside = new Lines(ctx);
+              const start = inside.name(exprs.mul(indices.at(-1)!, tile.rows));
+              inside.push(loop(ctx, inside.name(exprs.min(tile.rows, exprs.sub(rows, start))), 'serial', (r) =>
+                tileAt(job, indices.slice(0, -1), exprs.add(exprs.add(start, r), exprs.mul(below, pairs)), exprs.add(columnStart, exprs.mul(beside, half)), 1, columns)
+                  .finish((_, c) => exprs.add(exprs.load(sums, [a!, visit, r, c]), exprs.load(sums, [b!, visit, r, c])))));
+              return inside.finish();
+            })),
           });
           return lines.finish();
         }),
       ]));
     });
   });
-}
-
-/** `body` for the rows of a tile that are there: the second half of an odd number of rows has one less than the first. */
-function finished({ ctx: { exprs }, halves, pairs }: Job, below: Expr, start: Expr, rows: number, body: (count: number) => Stmt): Stmt {
-  if (halves.rows % 2 === 0) return body(rows);
-  const all = exprs.le(exprs.add(start, rows), exprs.sub(pairs, below));
-  return { kind: 'if', condition: all, then: body(rows), otherwise: rows === 1 ? null : body(rows - 1) };
 }
 
 function weightAt({ ctx: { exprs }, weights }: Job, column: Expr, product: Expr, k: Expr, c: Expr): Expr {
