@@ -94,11 +94,11 @@ export async function measureCosts(api: Pick<Api, 'compile'>, file: ModelInput, 
     const accelerators = used.filter(([name]) => name !== found.host);
     return { measured: found, estimate: targets.reduce((sum, t) => sum + t.seconds, transfers.seconds), regions: accelerators.length > 0 ? accelerators : used };
   };
-  /** Measures the plans in turn that may be the fastest. */
+  /** Measures the plans in turn that may be the fastest; one alone as well: what a model does in the background for some seconds after it is loaded ends meanwhile. */
   const compare = async (): Promise<void> => {
     const limit = fastest()!.seconds * compared.within;
     const near = measured.filter((m) => m.seconds <= limit);
-    for (let turn = 0; near.length > 1 && turn < compared.turns; turn++) {
+    for (let turn = 0; turn < compared.turns; turn++) {
       for (const m of near) {
         const again = await measure(m, Math.ceil(rounds / compared.turns));
         if (again.seconds < m.seconds) Object.assign(m, again);

@@ -6,14 +6,8 @@ export const largePage = 2 << 20;
 /** Until then a model has been loaded and has run once, as a rule. */
 const delayMilliseconds = 200;
 
-/** Bytes that are moved at a time: a process that ends has to wait for that. */
-const stepBytes = largePage;
-
-/**
- * Pauses between steps, in times of a step: virtual machines take milliseconds for a page that their host has to find, and runs that come
- * soon after loading should not share a core with that.
- */
-const pause = 9;
+/** Bytes that are moved at a time: some milliseconds, which a process that ends has to wait for. */
+const stepBytes = 4 * largePage;
 
 interface Wanted {
   /** Keeps the memory from being freed. */
@@ -60,7 +54,6 @@ export class LargePages {
   }
 
   async #step(): Promise<void> {
-    const begin = performance.now();
     const [wanted] = this.#wanted;
     if (wanted !== undefined) {
       const { next, end } = wanted;
@@ -70,7 +63,7 @@ export class LargePages {
       if (wanted.next >= end) this.forget(wanted.memory);
     }
     this.#scheduled = false;
-    if (this.#wanted.length > 0) this.#schedule(pause * (performance.now() - begin));
+    if (this.#wanted.length > 0) this.#schedule(0);
   }
 
   async #collapse(wanted: Wanted, address: bigint, bytes: bigint): Promise<void> {
