@@ -14,10 +14,10 @@ export interface Estimate {
 const passed = 16;
 
 /** Seconds of the product as it is written. Weights come from memory: those of a whole network do not stay in caches. */
-export function directly({ rows, columns, depth, points }: Halves, ctx: TargetContext): Estimate {
+export function directSeconds({ rows, columns, depth, points }: Halves, ctx: TargetContext): number {
   const machine = machineOf(ctx);
-  const { cycles, ...tile } = tileSize(machine.core, rows, columns, depth);
-  return { tile, seconds: Math.max((cycles * depth * points) / (machine.cyclesPerSecond * machine.threads), (4 * columns * depth) / machine.bytesPerSecond) };
+  const { cycles } = tileSize(machine.core, rows, columns, depth);
+  return Math.max((cycles * depth * points) / (machine.cyclesPerSecond * machine.threads), (4 * columns * depth) / machine.bytesPerSecond);
 }
 
 /** Seconds with seven products of halves. */

@@ -1,6 +1,6 @@
 import type { AttrValue, Buffer, Expr, Stmt, TensorFunction } from '@tenon/plugin';
 import { seq } from '@tenon/core';
-import { alloc, formed, loop, parallelOver, stagesOf, store, unravel, vectorLoop } from '@tenon/schedule';
+import { alloc, formed, loop, loops, parallelOver, stagesOf, store, unravel, vectorLoop } from '@tenon/schedule';
 import { split } from '../contraction/split.ts';
 import { Tile } from '../contraction/tile.ts';
 import type { TileSize } from '../contraction/tile-size.ts';
@@ -137,7 +137,7 @@ function multiplied(job: Job): Stmt {
         loop(ctx, here, 'serial', (visit) => unravel(ctx, exprs.add(first, visit), counts, (indices) =>
           split(ctx, exprs.int(pairs), exprs.mul(indices.at(-1)!, tile.rows), tile.rows, [], (rows, start) => body({ visit, free: indices.slice(0, -1), start, rows }))));
       return alloc(sums, seq([
-        nested(zeros, (at) => loop(ctx, exprs.int(columns), 'vectorized', (c) => store(sums, [...at, c], exprs.constant(0, 'f32'))), ctx),
+        loops(ctx, zeros, 'serial', (at) => loop(ctx, exprs.int(columns), 'vectorized', (c) => store(sums, [...at, c], exprs.constant(0, 'f32')))),
         loop(ctx, exprs.int(products.length), 'serial', (product) => {
           const pick = (of: (p: (typeof products)[number]) => number): Expr =>
             products.reduceRight<Expr | null>((rest, p, i) => (rest === null ? exprs.int(of(p)) : exprs.select(exprs.eq(product, i), of(p), rest)), null)!;
@@ -203,10 +203,4 @@ function fetched(job: Job, column: Expr, product: Expr, block: Expr, i: Expr, vi
     exprs.mul(exprs.min(visit, vectors - 1), width),
   );
   return [{ kind: 'evaluate', value: exprs.make('call', 'i64', [at], 'prefetch') }];
-}
-
-/** Nested serial loops. */
-function nested(extents: readonly Expr[], body: (indices: readonly Expr[]) => Stmt, ctx: StageContext): Stmt {
-  const build = (at: readonly Expr[]): Stmt => (at.length === extents.length ? body(at) : loop(ctx, extents[at.length]!, 'serial', (i) => build([...at, i])));
-  return build([]);
 }

@@ -4,7 +4,7 @@ import { machineOf, weightGrowth } from '../machine.ts';
 import { stageContext } from '../rows.ts';
 import { microseconds } from '../microseconds.ts';
 import { products } from './algorithm.ts';
-import { directly, halved } from './cost.ts';
+import { directSeconds, halved } from './cost.ts';
 import { emit } from './emit.ts';
 import { halvesOf, type Halves } from './plan.ts';
 
@@ -30,7 +30,7 @@ export const strassen: ScheduleRule = {
     if (growth > weightGrowth(ctx)) return reject('schedule/weight-growth', `its constant would grow to ${growth} of its size`, `The option weightGrowth of cpu-c allows ${weightGrowth(ctx)}.`);
     const bytes = products.length * halves.points * Math.ceil(halves.rows / 2) * (halves.depth / 2) * 4;
     if (bytes > mostOperands) return reject('schedule/strassen', `its left operands would take ${(bytes / 2 ** 20).toFixed(0)} MiB, more than ${mostOperands >> 20}`);
-    const [direct, own] = [directly(halves, ctx).seconds, halved(halves, ctx).seconds];
+    const [direct, own] = [directSeconds(halves, ctx), halved(halves, ctx).seconds];
     if (own < worthwhile * direct) return accept();
     return reject('schedule/strassen-cost', `the plain product is estimated at ${microseconds(direct)}, this at ${microseconds(own)}`, `It is taken below ${worthwhile * 100} %.`);
   },

@@ -27,7 +27,7 @@ const mostBlock = 64;
 /** Bytes of weights that a core reads ahead from the caches behind its own, per cycle. */
 const streamed = 16;
 
-const product = (numbers: readonly number[]): number => numbers.reduce((a, b) => a * b, 1);
+export const product = (numbers: readonly number[]): number => numbers.reduce((a, b) => a * b, 1);
 
 /** Seconds of the convolution as it is written. Weights come from memory: those of a whole network do not stay in caches. */
 export function directSeconds(conv: Convolution, ctx: TargetContext): number {

@@ -3,14 +3,12 @@ import { sumOfProductsConditions } from '../contraction/plan.ts';
 import { lanes, weightGrowth } from '../machine.ts';
 import { microseconds } from '../microseconds.ts';
 import { stageContext } from '../rows.ts';
-import { directSeconds, fastest, steps, strategies, type Strategy } from './cost.ts';
+import { directSeconds, fastest, product, steps, strategies, type Strategy } from './cost.ts';
 import { emit } from './emit.ts';
 import { convolutionOf, type Convolution } from './plan.ts';
 
 /** The share of the direct convolution's estimate that Winograd's must stay below: estimates are not better than that. */
 const worthwhile = 0.9;
-
-const product = (numbers: readonly number[]): number => numbers.reduce((a, b) => a * b, 1);
 
 /** How many times as large as the filters what they are transformed into is. */
 const growthOf = (conv: Convolution, { axes }: Strategy): number => product(axes.map((axis) => axis.products)) / product(conv.window.map((axis) => axis.taps));
